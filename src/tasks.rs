@@ -1,0 +1,16 @@
+//! Running, stopping and waiting for tasks; waiting longer after each failure; bounding memory in bytes.
+//!
+//! Owns: [`TaskGroup`], [`Backoff`], [`ByteBudget`].
+//! Promises: a group that was closed has no task left; a permit gives its bytes back when it is dropped.
+//! Does not know: what the tasks do.
+
+mod backoff;
+mod budget;
+mod group;
+
+pub use backoff::Backoff;
+pub use budget::{ByteBudget, BytePermit};
+pub use group::TaskGroup;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! Our thin Kafka client: connections, TLS, SASL, version negotiation, leader lookup.
+//!
+//! Owns: sockets to brokers, and what is known of a cluster's brokers and leaders.
+//! Promises: requests started on one connection reach the broker in that order; every frame is bounded before
+//! memory is set aside for it; record bytes stay as they are; a secret is read when a connection is made.
+//! Does not know: links, offsets' meaning, state, what to do about a broker's error code.
+
+mod client;
+mod connection;
+mod error;
+mod metadata;
+mod produce;
+mod settings;
+
+pub use client::{Client, Route};
+pub use connection::{Connection, Pending};
+pub use error::{Advice, WireError};
+pub use kafka_protocol::error::ResponseError;
+pub use kafka_protocol::messages;
+pub use metadata::{BrokerAddress, Leader, Metadata, PartitionMetadata, TopicMetadata};
+pub use produce::{PartitionAppend, ProduceRequest, TopicAppends};
+pub use settings::{PemSource, SaslSettings, Settings, TlsSettings};

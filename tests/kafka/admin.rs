@@ -92,7 +92,7 @@ impl Admin {
 
     /// Raises the number of partitions.
     pub fn add_partitions(&self, topic: &str, count: i32) {
-        let new = CreatePartitionsTopic::default().with_name(name_of(topic)).with_count(count);
+        let new = CreatePartitionsTopic::default().with_name(name_of(topic)).with_count(count).with_assignments(None);
         let request = CreatePartitionsRequest::default().with_topics(vec![new]).with_timeout_ms(30_000);
         let answer = self.ask(&request, 3).expect("CreatePartitions");
         answer.results.iter().for_each(|r| assert_eq!(r.error_code, 0, "{:?}", r.error_message));
@@ -188,6 +188,7 @@ impl Admin {
             .with_resource_name_filter((acl.resource_type != CLUSTER).then(|| text(&acl.resource)))
             .with_pattern_type_filter(acl.pattern)
             .with_principal_filter(Some(text(&format!("User:{user}"))))
+            .with_host_filter(None)
             .with_operation(acl.operation)
             .with_permission_type(3);
         let request = DeleteAclsRequest::default().with_filters(vec![filter]);

@@ -268,10 +268,12 @@ impl ProducerContext for Receipts {
     }
 }
 
-/// Commits or aborts. A transaction that the broker's fall has broken is aborted instead of committed.
+/// Commits or aborts, both after everything has been written, so that logs do hold aborted records. A transaction that
+/// the broker's fall has broken is aborted instead of committed.
 fn finish_transaction(producer: &BaseProducer<Receipts>, is_to_be_aborted: bool) {
+    producer.flush(LIMIT * 2).expect("all is delivered");
     let is_committed = !is_to_be_aborted && {
-        match producer.flush(LIMIT).and_then(|()| retry(|| producer.commit_transaction(LIMIT))) {
+        match retry(|| producer.commit_transaction(LIMIT)) {
             Ok(()) => true,
             Err(KafkaError::Transaction(e)) if e.txn_requires_abort() => false,
             Err(e) => panic!("committing: {e}"),

@@ -84,9 +84,9 @@ impl Admin {
             assert_eq!(t.error_code, 0, "creating {topic}: {:?}", t.error_message);
         }
         wait_for(&format!("leaders of {topic}"), LIMIT, || {
-            self.topic(topic).filter(|t| i32::try_from(t.partitions.len()) == Ok(partitions)).and_then(|t| {
-                t.partitions.iter().all(|p| p.error_code == 0 && p.leader_id.0 >= 0).then_some(())
-            })
+            self.topic(topic)
+                .filter(|t| i32::try_from(t.partitions.len()) == Ok(partitions))
+                .and_then(|t| t.partitions.iter().all(|p| p.error_code == 0 && p.leader_id.0 >= 0).then_some(()))
         });
     }
 
@@ -152,7 +152,11 @@ impl Admin {
     pub fn leader(&self, topic: &str, partition: i32) -> i32 {
         wait_for(&format!("a leader of {topic}-{partition}"), LIMIT, || {
             let found = self.topic(topic)?;
-            found.partitions.iter().find(|p| p.partition_index == partition && p.leader_id.0 >= 0).map(|p| p.leader_id.0)
+            found
+                .partitions
+                .iter()
+                .find(|p| p.partition_index == partition && p.leader_id.0 >= 0)
+                .map(|p| p.leader_id.0)
         })
     }
 

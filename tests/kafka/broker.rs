@@ -276,16 +276,10 @@ fn properties(id: usize, ports: &[Ports], advertised: u16, home: &Path, options:
             own.client, own.internal, own.controller
         ),
     );
-    set(
-        "advertised.listeners",
-        &format!("CLIENT://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{}", own.internal),
-    );
+    set("advertised.listeners", &format!("CLIENT://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{}", own.internal));
     set("inter.broker.listener.name", "INTERNAL");
     set("controller.listener.names", "CONTROLLER");
-    set(
-        "listener.security.protocol.map",
-        &format!("CLIENT:{protocol},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"),
-    );
+    set("listener.security.protocol.map", &format!("CLIENT:{protocol},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"));
     set("log.dirs", &home.join("data").display().to_string());
     set("offsets.topic.replication.factor", copies);
     set("offsets.topic.num.partitions", "4");

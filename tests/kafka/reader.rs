@@ -121,9 +121,9 @@ pub fn watermarks(bootstrap: &str, topic: &str) -> BTreeMap<i32, (i64, i64)> {
 }
 
 fn entry_of(message: &BorrowedMessage<'_>) -> Entry {
-    let headers = message.headers().map(|headers| {
-        headers.iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect()
-    });
+    let headers = message
+        .headers()
+        .map(|headers| headers.iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect());
     Entry {
         offset: message.offset(),
         key: message.key().map(<[u8]>::to_vec),

@@ -29,7 +29,8 @@ impl Security {
         let issuer = Issuer::new(ca, ca_key);
         let key = KeyPair::generate().expect("a key");
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let certificate = CertificateParams::new(names).expect("names").signed_by(&key, &issuer).expect("a certificate");
+        let certificate =
+            CertificateParams::new(names).expect("names").signed_by(&key, &issuer).expect("a certificate");
         let keystore_pem = format!("{}{}", key.serialize_pem(), certificate.pem());
         let users = users.iter().map(|(u, p)| ((*u).to_owned(), (*p).to_owned())).collect();
         Self { ca_pem, users, keystore_pem }
@@ -48,10 +49,7 @@ impl Security {
                 "scram-sha-512.sasl.jaas.config",
                 "org.apache.kafka.common.security.scram.ScramLoginModule required;",
             ),
-            (
-                "authorizer.class.name".into(),
-                "org.apache.kafka.metadata.authorizer.StandardAuthorizer".into(),
-            ),
+            ("authorizer.class.name".into(), "org.apache.kafka.metadata.authorizer.StandardAuthorizer".into()),
             ("super.users".into(), "User:ANONYMOUS".into()),
         ]
     }

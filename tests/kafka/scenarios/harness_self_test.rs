@@ -27,9 +27,10 @@ fn copy(source: &Cluster, target: &Cluster, from: &str, to: &str, damage: impl F
     for (partition, mut log) in read_topic(&source.bootstrap(), from) {
         damage(&mut log);
         for entry in &log {
-            let headers = entry.headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
-                all.insert(Header { key, value: value.as_ref() })
-            });
+            let headers = entry
+                .headers
+                .iter()
+                .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: value.as_ref() }));
             let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(to).partition(partition).headers(headers);
             record.key = entry.key.as_deref();
             record.payload = entry.value.as_deref();

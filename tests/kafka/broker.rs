@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+
 use crate::admin::Admin;
 use crate::jars::{Version, class_path};
 use crate::process::{Process, free_port, run_tool, scratch, tail_of, wait_for};
@@ -102,9 +104,10 @@ impl Cluster {
             .map(|_| Ports { client: free_port(), internal: free_port(), controller: free_port() })
             .collect();
         let nodes: Vec<Node> = (0..options.nodes).map(|i| Node::prepare(i, &ports, &folder, &options)).collect();
+        let id = cluster_id();
         std::thread::scope(|scope| {
             for node in &nodes {
-                scope.spawn(|| node.format(&options));
+                scope.spawn(|| node.format(&id, &options));
             }
         });
         nodes.iter().for_each(Node::start);
@@ -191,11 +194,11 @@ impl Node {
         Self { id, ports: own, relay, arguments, log: home.join("server.log"), process: Mutex::new(None) }
     }
 
-    fn format(&self, options: &Options) {
+    fn format(&self, cluster_id: &str, options: &Options) {
         let properties = self.arguments.last().expect("the properties file").clone();
         let mut arguments: Vec<String> = QUICK_START.map(str::to_owned).to_vec();
         arguments.extend(["-cp".into(), class_path(options.version), "kafka.tools.StorageTool".into()]);
-        arguments.extend(["format", "-t", "Y2F1c2V3YXktdGVzdHMtMQ", "-c"].map(str::to_owned));
+        arguments.extend(["format", "-t", cluster_id, "-c"].map(str::to_owned));
         arguments.push(properties);
         for (user, password) in options.security.iter().flat_map(|s| s.users.iter()) {
             arguments.extend(["--add-scram".into(), format!("SCRAM-SHA-512=[name={user},password={password}]")]);
@@ -252,6 +255,11 @@ impl Node {
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Every cluster has its own: links tell clusters apart by it.
+fn cluster_id() -> String {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4().as_bytes())
 }
 
 fn join(ports: impl Iterator<Item = u16>) -> String {

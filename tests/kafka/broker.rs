@@ -146,6 +146,18 @@ impl Cluster {
         self.nodes[0].relay()
     }
 
+    /// How many bytes of batches the first node holds of a topic.
+    pub fn log_bytes(&self, topic: &str) -> u64 {
+        let is_of_topic = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.strip_prefix(topic).is_some_and(|rest| rest.starts_with('-'))
+        };
+        let partitions = entries(&self.folder.join("node-1/data")).into_iter().filter(is_of_topic);
+        let files = partitions.flat_map(|partition| entries(&partition));
+        let segments = files.filter(|path| path.extension().is_some_and(|e| e == "log"));
+        segments.map(|path| fs::metadata(path).map_or(0, |m| m.len())).sum()
+    }
+
     /// Undoes what an earlier test has done: faults of the relays, frozen and dead brokers.
     pub fn heal(&self) {
         for node in &self.nodes {
@@ -263,6 +275,10 @@ impl Node {
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 /// Every cluster has its own: links tell clusters apart by it.

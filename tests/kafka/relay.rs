@@ -13,11 +13,7 @@ use std::time::Duration;
 
 use crate::process::free_port;
 
-mod frame;
-#[cfg(test)]
-mod tests;
-
-use frame::Seen;
+use crate::frame::{self, Seen};
 
 /// Kafka's API key of Produce.
 pub const PRODUCE: i16 = 0;

@@ -115,3 +115,22 @@ fn compaction_between_kill_and_return() {
     remember(&mut history, on.source, topic);
     judge(&history, on.source, on.target, topic, &mut daemon);
 }
+
+/// The helper that the other tests stand on.
+#[test]
+#[ignore = "needs real Kafka: run with -- --ignored"]
+fn a_source_is_compacted_on_demand() {
+    let on = shared();
+    let topic = "compacted-alone";
+    on.source.admin().create_topic(topic, PARTITIONS, &QUICK);
+    keyed(on.source, topic, "first").write(2_000);
+    let mut history = Logs::new();
+    compact(&mut history, on.source, topic);
+    let now = read_topic(&on.source.side_door(), topic);
+    for partition in 0..PARTITIONS {
+        let (log, all) = (&now[&partition], &history[&partition]);
+        assert!(all.len() >= 1_000 && log.len() < all.len() / 2 + 10, "{} of {}", log.len(), all.len());
+        assert_none(&compare_compacted(partition, all, log, log).0);
+        assert!(all.windows(2).all(|w| w[0].offset + 1 == w[1].offset), "the history has no holes");
+    }
+}

@@ -100,6 +100,7 @@ fn brokers_survive_what_is_done_to_them() {
     node.start();
     cluster.wait_ready();
     assert!(node.usage().cpu_seconds > 0.0 && node.usage().resident_bytes_peak > 1 << 20);
+    assert!(cluster.log_bytes("three") > 0 && cluster.log_bytes("thre") == 0);
     let acked = running.stop();
     let logs = read_topic(&cluster.side_door(), "three");
     let offsets: Vec<i64> = acked.iter().filter(|a| a.partition == 0).map(|a| a.offset).collect();

@@ -1,6 +1,6 @@
 //! The checker is only worth what it finds: each damage is done to a copy in memory, and must be seen.
 
-use super::{Answer, Direction, Pair, Violation, compare, compare_compacted, compare_map};
+use crate::checker::{Answer, Direction, Pair, Violation, compare, compare_compacted, compare_map};
 use crate::record::{Entry, Identity};
 
 fn entry(offset: i64, number: u64) -> Entry {

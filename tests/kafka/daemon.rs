@@ -146,8 +146,9 @@ impl Daemon {
 
     /// Waits until a partition is in a state, and returns what is said about it.
     pub fn wait_for_state(&self, topic: &str, partition: i32, state: &str, limit: Duration) -> Value {
-        let what = format!("{topic}-{partition} to be {state}; its log ends:\n{}", self.log_tail());
-        wait_for(&what, limit, || Some(self.partition(topic, partition)).filter(|p| p["state"] == state))
+        wait_for(&format!("{topic}-{partition} to be {state}"), limit, || {
+            Some(self.partition(topic, partition)).filter(|p| p["state"] == state)
+        })
     }
 
     /// Translates on the link that most tests have.

@@ -7,12 +7,14 @@
 mod names;
 mod offsets;
 mod producer;
+mod resolve;
 mod secret;
 
 pub use names::{
     BrokerId, ClusterName, GroupName, InvalidName, LinkName, PartitionIndex, TopicId, TopicName, TopicPartition,
 };
 pub use offsets::{LeaderEpoch, NegativeOffset, Run, SourceOffset, TargetOffset, Translation};
+pub use resolve::ResolveVerb;
 pub use producer::{ProducerEpoch, ProducerId, Sequence};
 pub use secret::Secret;
 

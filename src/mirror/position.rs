@@ -122,8 +122,12 @@ impl Position {
         }
     }
 
-    /// The target lost everything from `target` on: go back to the record that was there.
-    pub(super) fn rewind(&mut self, target: TargetOffset, sequence: Sequence) {
+    /// The target lost everything from `target` on: go back to the record that was there. False, with nothing
+    /// changed, when the map no longer goes back that far.
+    pub(super) fn rewind(&mut self, target: TargetOffset, sequence: Sequence) -> bool {
+        if target < self.map.target_start() {
+            return false;
+        }
         self.map.cut_at(target);
         self.sequence = sequence;
         // The source epoch of the new last record is not known; the broker's own checks must do until the next batch.
@@ -136,6 +140,7 @@ impl Position {
             self.open_from = start;
         }
         self.open_from = self.open_from.min(target);
+        true
     }
 
     /// Starts a map of its own from here on: what lies between is not ours, or not there.
@@ -148,7 +153,8 @@ impl Position {
 
     /// Goes on at another place of both logs, keeping the map before it.
     pub(super) fn jump(&mut self, source: SourceOffset, target: TargetOffset, sequence: Sequence) {
-        self.map.jump(source, target);
+        self.map.advance_source(source);
+        self.map.advance_target(target);
         self.sequence = sequence;
         self.last_epoch = None;
     }

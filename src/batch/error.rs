@@ -34,3 +34,9 @@ pub enum BatchError {
         bytes_max: usize,
     },
 }
+
+impl BatchError {
+    pub(super) fn malformed(base_offset: i64, reason: impl Into<String>) -> Self {
+        Self::Malformed { base_offset, reason: reason.into() }
+    }
+}

@@ -283,6 +283,10 @@ pub struct ResolutionRecord {
     pub id: Uuid,
     /// What to do.
     pub verb: ResolveVerb,
+    /// The reason of the stop that it is about.
+    pub reason: String,
+    /// The source offset of the stop that it is about.
+    pub source_offset: Option<SourceOffset>,
     /// Who said so.
     pub who: String,
     /// When, milliseconds.

@@ -118,12 +118,9 @@ fn the_names_of_words_are_those_of_the_json() {
     for state in [PartitionState::Mirroring, PartitionState::FastForwarding, PartitionState::Stopped] {
         assert_eq!(as_json(serde_json::to_value(state).unwrap()), state.name());
     }
-    for word in [
-        TranslationName::Exact,
-        TranslationName::Next,
-        TranslationName::NotYetMirrored,
-        TranslationName::BelowMap,
-    ] {
+    for word in
+        [TranslationName::Exact, TranslationName::Next, TranslationName::NotYetMirrored, TranslationName::BelowMap]
+    {
         assert_eq!(as_json(serde_json::to_value(word).unwrap()), word.name());
     }
 }

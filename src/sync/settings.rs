@@ -156,11 +156,7 @@ fn own(known: Option<&BTreeSet<String>>) -> BTreeMap<String, String> {
 }
 
 /// What is set on the source topic and belongs on the target topic too.
-fn copied(
-    source: &[ConfigEntry],
-    known: Option<&BTreeSet<String>>,
-    is_history_held: bool,
-) -> BTreeMap<String, String> {
+fn copied(source: &[ConfigEntry], known: Option<&BTreeSet<String>>, is_history_held: bool) -> BTreeMap<String, String> {
     source
         .iter()
         .filter(|entry| entry.is_set_on_topic && !LOCAL.contains(&entry.name.as_str()))

@@ -10,7 +10,7 @@ mod records;
 
 pub use handle::{Lease, Settings, ShardEvent, Store, StoreError, View, Write};
 pub use records::{
-    DaemonRecord, Key, LinkRecord, LinkState, MapRecord, PartitionState, PlanRecord, PositionRecord,
-    RequestAction, RequestRecord, ResolutionRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord, TopicState,
-    Value, parse,
+    DaemonRecord, Key, LinkRecord, LinkState, MapRecord, PartitionState, PlanRecord, PositionRecord, RequestAction,
+    RequestRecord, ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord,
+    TopicState, Value, parse,
 };

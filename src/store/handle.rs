@@ -148,7 +148,10 @@ pub struct Store {}
 impl Store {
     /// Creates the state topic where it is absent, reads it to its end, joins the group. The second value tells of
     /// shards; it must be read, and each `Lost` obeyed. `was_created` says whether the topic had been absent.
-    pub async fn open(_settings: Settings, _tasks: &TaskGroup) -> Result<(Self, mpsc::Receiver<ShardEvent>), StoreError> {
+    pub async fn open(
+        _settings: Settings,
+        _tasks: &TaskGroup,
+    ) -> Result<(Self, mpsc::Receiver<ShardEvent>), StoreError> {
         todo!()
     }
 

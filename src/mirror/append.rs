@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use super::live::wall_clock_ms;
 use super::outcome::{Answer, Refusal, answer_of};
 use super::partition::Ended;
+use super::plan::lay_out;
 use super::producer::{Append, Outcome};
 use super::reconcile::{Expectation, Finding, reconcile};
 use super::stop::StopReason;
 use super::stream::Stream;
+use super::target;
 use super::window::{Front, InFlight};
-use super::{plan, target};
 use crate::batch::Stamp;
 use crate::tasks::Backoff;
 use crate::types::TargetOffset;
@@ -57,7 +58,7 @@ impl Stream<'_> {
         let Some(prepared) = self.ready.pop_front() else { return false };
         let (producer_id, producer_epoch) = self.partition.services.writer;
         let stamp = Stamp { producer_id, producer_epoch, base_sequence: sequence };
-        let runs = plan::lay_out(target, prepared.runs.iter().copied());
+        let runs = lay_out(target, prepared.runs.iter().copied());
         self.window.push(prepared, &stamp, runs, target);
         true
     }
@@ -83,7 +84,11 @@ impl Stream<'_> {
             .is_some_and(|timestamp| is_older_than(timestamp, half));
         let any_is_old = self.window.batches().any(|batch| is_older_than(batch.prepared.max_timestamp, half));
         let is_disputed = self.plan.disputed().is_some_and(|(_, end)| self.next_target() < end);
-        is_sure && !next_is_old && !any_is_old && !is_disputed && under_way < self.partition.services.settings.window_max
+        is_sure
+            && !next_is_old
+            && !any_is_old
+            && !is_disputed
+            && under_way < self.partition.services.settings.window_max
     }
 
     async fn leader(&mut self) -> Option<Leader> {
@@ -105,22 +110,23 @@ impl Stream<'_> {
                     if !self.is_really_ours(&batch).await {
                         return Some(self.follow_predecessor(&batch));
                     }
-                    self.acknowledge(&batch)?;
+                    if let Err(ended) = self.acknowledge(&batch) {
+                        return Some(ended);
+                    }
                 }
                 Front::Unsettled(outcome) => return self.settle(outcome).await,
             }
         }
     }
 
-    /// Moves the position over a batch that the target holds. `None` when the map refuses it, which can't be.
-    fn acknowledge(&mut self, batch: &InFlight) -> Option<()> {
+    /// Moves the position over a batch that the target holds.
+    fn acknowledge(&mut self, batch: &InFlight) -> Result<(), Ended> {
         let epoch = self.intake.release(batch.next_source);
         let mut live = self.partition.live.lock();
-        let position = live.position.as_mut()?;
+        let Some(position) = live.position.as_mut() else { return Err(Ended::Again) };
         if let Err(error) = position.acknowledge(&batch.runs) {
             let source_offset = position.source();
-            self.pending_stop = Some(StopReason::State { message: error.to_string(), source_offset });
-            return Some(());
+            return Err(Ended::Stopped(StopReason::State { message: error.to_string(), source_offset }));
         }
         position.advance_source(batch.next_source);
         position.last_epoch = epoch.or(position.last_epoch);
@@ -130,12 +136,12 @@ impl Stream<'_> {
         self.sure_since = Some(Instant::now());
         self.settle_backoff.reset();
         self.is_dirty = true;
-        Some(())
+        Ok(())
     }
 
     /// Where a former owner may have appended other records with the same sequences, brokers take our append for a
     /// duplicate of theirs: they compare ranges, not bytes. There the batch is read back.
-    async fn is_really_ours(&self, batch: &InFlight) -> bool {
+    async fn is_really_ours(&mut self, batch: &InFlight) -> bool {
         let Some((from, to)) = self.plan.disputed() else { return true };
         if batch.target_end <= from || batch.target >= to {
             return true;
@@ -187,7 +193,10 @@ impl Stream<'_> {
                 let from = (expected.acknowledged, expected.sequence);
                 let services = &self.partition.services;
                 let partition = &self.partition.assignment.target;
-                matches!(target::is_ours(&services.target, partition, services.writer, from, seen.log_end).await, Ok(true))
+                matches!(
+                    target::is_ours(&services.target, partition, services.writer, from, seen.log_end).await,
+                    Ok(true)
+                )
             }
             Finding::Lost | Finding::Foreign | Finding::Fenced => false,
         };
@@ -198,7 +207,9 @@ impl Stream<'_> {
         let Some(landed) = self.window.settle(seen.log_end) else { return Some(Ended::Again) };
         let front_landed = !landed.is_empty();
         for batch in &landed {
-            self.acknowledge(batch);
+            if let Err(ended) = self.acknowledge(batch) {
+                return Some(ended);
+            }
         }
         self.sure_since = None;
         match outcome {
@@ -241,7 +252,10 @@ impl Stream<'_> {
                 match answer_of(*code) {
                     Answer::Forbidden => {
                         let cluster = self.partition.services.target.name();
-                        format!("cluster {cluster} does not let us write to topic {} (error {code}: {said})", partition.topic)
+                        format!(
+                            "cluster {cluster} does not let us write to topic {} (error {code}: {said})",
+                            partition.topic
+                        )
                     }
                     Answer::Done | Answer::Look | Answer::Refused(_) | Answer::Fenced => {
                         format!("append to {partition}: error {code} ({said})")

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::partition::Ended;
 use super::plan::{Plan, lay_out};
+use super::position::Position;
 use super::stream::Stream;
 use crate::batch::SourceRun;
 use crate::store::{StoreError, Write};
@@ -51,14 +52,15 @@ impl Stream<'_> {
         let ready: u64 = self.ready.iter().map(|prepared| u64::from(prepared.record_count)).sum();
         let queued: u64 = runs.iter().map(|run| run.length).sum();
         let target = self.next_target().plus(ready + queued);
-        let next = SourceRun { source: self.intake.scanned_to(), length: self.partition.services.settings.plan_ahead / 2 };
+        let next =
+            SourceRun { source: self.intake.scanned_to(), length: self.partition.services.settings.plan_ahead / 2 };
         !self.plan.covers(target, &[next])
     }
 
     /// Everything that is known of what comes next, from the acknowledged position on, and a guess beyond: that the
     /// source goes on without a hole.
     fn wanted_plan(&self) -> Plan {
-        let start = self.partition.live.lock().position.as_ref().map_or(TargetOffset::ZERO, super::Position::target);
+        let start = self.partition.live.lock().position.as_ref().map_or(TargetOffset::ZERO, Position::target);
         let in_window = self.window.batches().flat_map(|batch| batch.prepared.runs.iter().copied());
         let in_ready = self.ready.iter().flat_map(|prepared| prepared.runs.iter().copied());
         let (in_queue, is_all) = self.intake.dense_runs(self.next_source());
@@ -82,7 +84,7 @@ impl Stream<'_> {
         let partition = self.partition;
         let services = std::sync::Arc::clone(&partition.services);
         let mut writes: Vec<Write> = std::mem::take(&mut self.write_again);
-        let position = {
+        {
             let mut live = partition.live.lock();
             let log_start = live.watermarks.map(|marks| marks.log_start);
             let Some(position) = live.position.as_mut() else { return };
@@ -90,11 +92,10 @@ impl Stream<'_> {
                 position.prune_below(log_start);
             }
             writes.extend(position.close_chunks(&services.settings.link, &partition.assignment.source));
-            position.clone_without_map()
-        };
+        }
         // Chunks are closed once: if this write fails they go into the next one. The rest is made anew then.
         let write_again = writes.clone();
-        writes.push(partition.position_write(&position));
+        writes.extend(partition.position_write());
         writes.extend(plan.as_ref().map(|plan| partition.plan_write(plan)));
         let lease = partition.assignment.lease.clone();
         self.is_dirty = false;

@@ -67,6 +67,9 @@ pub struct Watermarks {
     pub last_stable: SourceOffset,
 }
 
+/// x
+pub type Held = BytePermit;
+
 /// What a partition's inbox gets.
 #[derive(Debug)]
 pub enum FetchEvent {
@@ -75,7 +78,7 @@ pub enum FetchEvent {
         /// The batches (control and aborted ones too, so that the reader sees every offset).
         batches: Vec<(RawBatch, Admission)>,
         /// Dropped when the last of these batches is acknowledged.
-        permit: BytePermit,
+        held: Held,
         /// As of this response.
         watermarks: Watermarks,
     },

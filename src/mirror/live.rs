@@ -68,6 +68,15 @@ impl Live {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The partition is told to stop: the last checkpoint shows why.
+    pub(super) fn say_farewell(&self, why: super::Farewell) {
+        let mut inner = self.lock();
+        match why {
+            super::Farewell::Paused if inner.state != PartitionState::Stopped => inner.state = PartitionState::Paused,
+            super::Farewell::Paused | super::Farewell::HandedOver => {}
+        }
+    }
+
     /// Where it stands.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

@@ -6,19 +6,22 @@
 //! Does not know: which partitions there are, how state is stored.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::Services;
-use super::fetch::{FetchPosition, Subscription};
+use super::fetch::Subscription;
 use super::live::Live;
+use super::measures::Measures;
 use super::plan::Plan;
 use super::position::Position;
 use super::reconcile::Observation;
 use super::stop::StopReason;
 use super::stream::Stream;
 use super::target;
+use crate::batch::Limits;
 use crate::cluster::{ClusterError, OffsetQuery, Remedy};
 use crate::offset_map::OffsetMap;
 use crate::store::{Key, Lease, PartitionState, PlanRecord, PositionRecord, StartAt, Value, Write};
@@ -72,8 +75,11 @@ pub(super) struct Partition {
     pub(super) live: Arc<Live>,
     /// Asks the partition to drain and end.
     pub(super) stop: CancellationToken,
-    /// What the last stretch of work left behind; `None`: it must be read from the state.
-    pub(super) known: Option<Known>,
+    /// The plan as it is stored, once the partition was taken over; the position is in `live`.
+    pub(super) plan: Option<Plan>,
+    pub(super) measures: Measures,
+    /// Lowered when the target turned out to take less than its settings said.
+    batch_bytes_max: AtomicUsize,
 }
 
 impl Partition {
@@ -83,7 +89,19 @@ impl Partition {
         live: Arc<Live>,
         stop: CancellationToken,
     ) -> Self {
-        Self { services, assignment, live, stop, known: None }
+        let measures = Measures::new(&services.metrics, &services.settings.link, &assignment.source);
+        let batch_bytes_max = AtomicUsize::new(assignment.batch_bytes_max);
+        Self { services, assignment, live, stop, plan: None, measures, batch_bytes_max }
+    }
+
+    /// What limits a batch for this partition.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { batch_bytes_max: self.batch_bytes_max.load(Ordering::Relaxed), ..self.services.settings.limits }
+    }
+
+    /// Merges no larger batches than this from now on.
+    pub(super) fn lower_merge_limit(&self, bytes: usize) {
+        self.batch_bytes_max.fetch_min(bytes, Ordering::Relaxed);
     }
 
     /// Works until told to stop or the lease is lost.
@@ -118,10 +136,11 @@ impl Partition {
     }
 
     async fn work(&mut self, backoff: &mut Backoff) -> Ended {
-        let known = tokio::select! {
-            () = self.stop.cancelled() => return Ended::Over,
-            known = self.take_over() => match known {
-                Ok(known) => known,
+        let stop = self.stop.clone();
+        let (plan, from) = tokio::select! {
+            () = stop.cancelled() => return Ended::Over,
+            taken = self.take_over() => match taken {
+                Ok(taken) => taken,
                 Err(ended) => return ended,
             },
         };
@@ -129,23 +148,19 @@ impl Partition {
         let subscription = Subscription {
             partition: self.assignment.source.clone(),
             topic_id: self.assignment.source_topic_id,
-            from: FetchPosition { offset: known.position.source(), last_epoch: known.position.last_epoch },
+            from,
             priority: self.assignment.priority,
         };
         let inbox = self.services.fetchers.subscribe(subscription).await;
-        self.show(PartitionState::Mirroring, &known.position);
-        let (ended, plan) = Stream::new(self, known.plan, inbox).run().await;
-        let position = self.live.lock().position.clone();
-        self.known = position.map(|position| Known { position, plan });
+        {
+            let mut live = self.live.lock();
+            live.state = PartitionState::Mirroring;
+            live.stop = None;
+            live.trouble = None;
+        }
+        let (ended, plan) = Stream::new(self, plan, inbox).run().await;
+        self.plan = Some(plan);
         ended
-    }
-
-    fn show(&self, state: PartitionState, position: &Position) {
-        let mut live = self.live.lock();
-        live.state = state;
-        live.stop = None;
-        live.trouble = None;
-        live.position = Some(position.clone());
     }
 
     /// Asks the source until it answers.
@@ -194,9 +209,10 @@ impl Partition {
         backoff.pause().await;
     }
 
-    /// The checkpoint of a position, with the status as it is now.
-    pub(super) fn position_write(&self, position: &Position) -> Write {
+    /// The checkpoint of the position, with the status as it is now. `None` before the position is known.
+    pub(super) fn position_write(&self) -> Option<Write> {
         let live = self.live.lock();
+        let position = live.position.as_ref()?;
         let record = PositionRecord {
             source_topic_id: self.assignment.source_topic_id,
             target_topic_id: self.assignment.target_topic_id,
@@ -210,7 +226,7 @@ impl Partition {
             status: live.status(&self.services.settings.daemon),
         };
         let (link, topic, partition) = self.key();
-        Write::Put(Key::Position { link, topic, partition }, Value::Position(record))
+        Some(Write::Put(Key::Position { link, topic, partition }, Value::Position(record)))
     }
 
     /// The stored form of a plan.

@@ -1,7 +1,7 @@
 //! What is about to be produced, as it is stored before it is sent.
 //!
 //! Owns: [`Plan`], the runs behind the last checkpoint and ahead of the last append.
-//! Promises: the source offset behind any target offset up to the plan's end can be told without looking at data.
+//! Promises: the source records behind any target offsets up to the plan's end can be told without looking at data.
 //! Does not know: how a plan is stored, or when.
 //!
 //! A plan may say more than is known: a source without holes is planned far ahead, and when a hole comes up, a new
@@ -9,7 +9,7 @@
 //! append was never acted on, and counting from it is safe, also when the source is compacted meanwhile.
 
 use crate::batch::SourceRun;
-use crate::types::{Run, SourceOffset, TargetOffset};
+use crate::types::{Run, TargetOffset};
 
 /// Planned runs, without a gap at the target.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,11 +40,6 @@ impl Plan {
     pub(super) fn end(&self) -> Option<TargetOffset> {
         let ends = [self.runs.last(), self.inherited.last()];
         ends.into_iter().flatten().map(|run| run.target_end()).max()
-    }
-
-    /// The source offset that goes on at `target`: the one planned there, or the end of the run that ends there.
-    pub(super) fn source_at(&self, target: TargetOffset) -> Option<SourceOffset> {
-        source_in(&self.runs, target).or_else(|| source_in(&self.inherited, target))
     }
 
     /// The runs between two target offsets, cut to them.
@@ -85,9 +80,10 @@ impl Plan {
     /// an acknowledgement alone does not tell whose bytes are there. `None`: nowhere.
     pub(super) fn disputed(&self) -> Option<(TargetOffset, TargetOffset)> {
         let end = self.inherited.last()?.target_end();
-        let first_difference = self.inherited.iter().find_map(|old| {
-            self.runs.iter().filter_map(|new| first_difference(*old, *new)).min()
-        })?;
+        let first_difference = self
+            .inherited
+            .iter()
+            .find_map(|old| self.runs.iter().filter_map(|new| first_difference(*old, *new)).min())?;
         (first_difference < end).then_some((first_difference, end))
     }
 }
@@ -102,12 +98,6 @@ fn first_difference(old: Run, new: Run) -> Option<TargetOffset> {
     let old_source = old.source.plus(from.distance_from(old.target));
     let new_source = new.source.plus(from.distance_from(new.target));
     (old_source != new_source).then_some(from)
-}
-
-fn source_in(runs: &[Run], target: TargetOffset) -> Option<SourceOffset> {
-    let inside = runs.iter().find(|run| run.target <= target && target < run.target_end());
-    let run = inside.or_else(|| runs.iter().find(|run| run.target_end() == target))?;
-    Some(run.source.plus(target.distance_from(run.target)))
 }
 
 fn cut(runs: &[Run], from: TargetOffset, to: TargetOffset) -> Vec<Run> {

@@ -57,7 +57,8 @@ impl Position {
         let open = OffsetMap::decode(&record.open_runs)?;
         let open_from = open.first().map_or(record.target_position, |run| run.target);
         runs.extend(open);
-        let first = runs.first().map_or((record.source_position, record.target_position), |run| (run.source, run.target));
+        let first =
+            runs.first().map_or((record.source_position, record.target_position), |run| (run.source, run.target));
         let mut map = OffsetMap::new(first.0, first.1);
         for run in runs {
             map.append(run)?;

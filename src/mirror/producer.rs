@@ -203,7 +203,9 @@ impl Producer {
                 PartitionAppend { partition: partition.partition, header: batch.header, body: batch.body.clone() };
             match topics.iter_mut().find(|topic| topic.name == partition.topic) {
                 Some(topic) => topic.partitions.push(one),
-                None => topics.push(TopicAppends { name: partition.topic.clone(), id: topic_id, partitions: vec![one] }),
+                None => {
+                    topics.push(TopicAppends { name: partition.topic.clone(), id: topic_id, partitions: vec![one] })
+                }
             }
             sent.appends.push((partition, topic_id, number, reply));
         }

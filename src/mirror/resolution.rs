@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::live::wall_clock_ms;
-use super::partition::{Known, Partition};
+use super::partition::Partition;
 use super::plan::Plan;
 use super::position::Position;
 use super::stop::StopReason;
@@ -32,7 +32,6 @@ impl Partition {
                 std::future::pending::<()>().await;
             }
         };
-        self.services.measures.stopped.decrement(1.0);
         self.carry_out(&decision, &reason).await;
     }
 
@@ -48,7 +47,7 @@ impl Partition {
             stop.since_ms = before.since_ms;
         }
         tracing::error!(%link, %partition, reason = %stop.reason, "stopped: {}", stop.message);
-        self.services.measures.stopped.increment(1.0);
+        self.services.measures.stop(&stop.reason);
         let mut live = self.live.lock();
         live.state = PartitionState::Stopped;
         live.stop = Some(stop.clone());
@@ -59,11 +58,8 @@ impl Partition {
     /// Stores the status with the position as it is. Failing is no harm: the partition writes nothing else, and a
     /// successor finds the same cause.
     async fn store_status(&self) {
-        let position = self.live.lock().position.clone().or_else(|| self.known.as_ref().map(|k| k.position.clone()));
-        let Some(position) = position else { return };
-        if let Err(error) =
-            self.services.store.write(&self.assignment.lease, vec![self.position_write(&position)]).await
-        {
+        let Some(checkpoint) = self.position_write() else { return };
+        if let Err(error) = self.services.store.write(&self.assignment.lease, vec![checkpoint]).await {
             tracing::warn!(partition = %self.assignment.source, %error, "can't store why the partition stopped");
         }
     }
@@ -100,8 +96,8 @@ impl Partition {
             ResolveVerb::Remirror => self.begin_again().await,
         };
         if let Some(position) = position {
-            self.live.lock().position = Some(position.clone());
-            self.known = Some(Known { position, plan: Plan::default() });
+            self.live.lock().position = Some(position);
+            self.plan = Some(Plan::default());
         }
         let mut live = self.live.lock();
         live.resolution = Some(decision.id);
@@ -110,7 +106,7 @@ impl Partition {
     }
 
     fn position_now(&self) -> Option<Position> {
-        self.known.as_ref().map(|known| known.position.clone()).or_else(|| self.live.lock().position.clone())
+        self.live.lock().position.clone()
     }
 
     /// From the source's log start, behind what the target holds.

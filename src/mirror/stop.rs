@@ -62,10 +62,14 @@ impl StopReason {
                 let said = message.as_deref().map(|said| format!(" (\"{said}\")")).unwrap_or_default();
                 let remedy = match refusal {
                     Refusal::TooLarge => "raise max.message.bytes of the target topic, then resolve --with retry",
-                    Refusal::Timestamp => "widen message.timestamp.before.max.ms / after.max.ms of the target topic, \
-                                           then resolve --with retry",
-                    Refusal::Record => "if the target topic is compacted, records need keys: change cleanup.policy, \
-                                        then resolve --with retry",
+                    Refusal::Timestamp => {
+                        "widen message.timestamp.before.max.ms / after.max.ms of the target topic, \
+                                           then resolve --with retry"
+                    }
+                    Refusal::Record => {
+                        "if the target topic is compacted, records need keys: change cleanup.policy, \
+                                        then resolve --with retry"
+                    }
                     Refusal::Format => "check compression.type and the message format of the target topic",
                 };
                 format!(

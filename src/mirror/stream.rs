@@ -16,6 +16,7 @@ use super::fetch::{FetchEvent, Inbox};
 use super::intake::Intake;
 use super::partition::{Ended, Partition};
 use super::plan::Plan;
+use super::position::Position;
 use super::producer::Produced;
 use super::stop::StopReason;
 use super::window::Window;
@@ -61,7 +62,7 @@ pub(super) struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     pub(super) fn new(partition: &'a Partition, plan: Plan, inbox: Inbox) -> Self {
-        let position = partition.live.lock().position.as_ref().map_or(SourceOffset::ZERO, super::Position::source);
+        let position = partition.live.lock().position.as_ref().map_or(SourceOffset::ZERO, Position::source);
         Self {
             partition,
             plan,
@@ -108,7 +109,9 @@ impl<'a> Stream<'a> {
         tokio::select! {
             biased;
             () = self.partition.stop.cancelled(), if !self.is_stopping => {
+                // The last checkpoint says why it ended here, also when nothing moved.
                 self.is_stopping = true;
+                self.is_dirty = true;
                 self.inbox = None;
                 None
             }
@@ -128,7 +131,8 @@ impl<'a> Stream<'a> {
         if self.is_stopping {
             return (is_quiet && !self.is_dirty).then_some(Ended::Over);
         }
-        let is_drained = self.window.is_empty() && self.ready.is_empty() && (self.is_blocked || self.intake.queue.is_empty());
+        let is_drained =
+            self.window.is_empty() && self.ready.is_empty() && (self.is_blocked || self.intake.queue.is_empty());
         if is_quiet && is_drained {
             return self.pending_stop.take().map(Ended::Stopped);
         }
@@ -162,7 +166,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Marks batches that came from our own target, through the opposite link: they must not go back there.
-    async fn without_own(&self, mut batches: Vec<(RawBatch, Admission)>) -> Vec<(RawBatch, Admission)> {
+    async fn without_own(&mut self, mut batches: Vec<(RawBatch, Admission)>) -> Vec<(RawBatch, Admission)> {
         for (batch, admission) in &mut batches {
             if *admission == Admission::Data && self.is_own(batch.header.producer_id).await {
                 self.partition.services.measures.loop_dropped.increment(1);
@@ -172,7 +176,7 @@ impl<'a> Stream<'a> {
         batches
     }
 
-    async fn is_own(&self, producer_id: i64) -> bool {
+    async fn is_own(&mut self, producer_id: i64) -> bool {
         let loops = &self.partition.services.loops;
         if let Some(is_own) = loops.known(producer_id) {
             return is_own;
@@ -189,8 +193,8 @@ impl<'a> Stream<'a> {
     /// Makes batches ready while there is room for them in the window, and a few more while they wait for a plan.
     fn prepare(&mut self) {
         while !self.is_blocked && self.ready.len() < self.ready_max() {
-            let limits = self.partition.limits();
-            match crate::batch::prepare(&mut self.intake.queue, self.next_source(), &limits) {
+            let (limits, next) = (self.partition.limits(), self.next_source());
+            match crate::batch::prepare(&mut self.intake.queue, next, &limits) {
                 Ok(crate::batch::Step::Send(prepared)) => self.ready.push_back(prepared),
                 Ok(crate::batch::Step::Skip { .. }) => {}
                 Ok(crate::batch::Step::Idle) => return,
@@ -220,13 +224,13 @@ impl<'a> Stream<'a> {
     pub(super) fn next_source(&self) -> SourceOffset {
         let in_ready = self.ready.back().map(|prepared| prepared.next_source);
         let in_window = || self.window.batches().last().map(|batch| batch.next_source);
-        let at_rest = || self.partition.live.lock().position.as_ref().map(super::Position::source);
+        let at_rest = || self.partition.live.lock().position.as_ref().map(Position::source);
         in_ready.or_else(in_window).or_else(at_rest).unwrap_or(SourceOffset::ZERO)
     }
 
     /// The target offset that the first ready batch will get.
     pub(super) fn next_target(&self) -> TargetOffset {
-        let at_rest = || self.partition.live.lock().position.as_ref().map(super::Position::target);
+        let at_rest = || self.partition.live.lock().position.as_ref().map(Position::target);
         self.window.target_end().or_else(at_rest).unwrap_or(TargetOffset::ZERO)
     }
 

@@ -7,15 +7,17 @@
 
 use std::time::Duration;
 
+use super::fetch::FetchPosition;
 use super::partition::{Ended, Known, Partition};
-use super::plan::Plan;
+use super::plan::{Plan, lay_out};
 use super::position::Position;
 use super::reconcile::{Expectation, Finding, Observation, reconcile};
 use super::stop::StopReason;
 use super::target;
+use crate::batch::SourceRun;
 use crate::cluster::{ClusterError, OffsetQuery};
 use crate::offset_map::OffsetMap;
-use crate::store::{PlanRecord, PositionRecord, StartAt, StoreError};
+use crate::store::{PlanRecord, StartAt, StoreError};
 use crate::tasks::Backoff;
 use crate::types::{Sequence, SourceOffset, TargetOffset};
 
@@ -52,33 +54,43 @@ impl Sightings {
 
 impl Partition {
     /// Finds out where we are, on both sides, and stores it.
-    pub(super) async fn take_over(&mut self) -> Result<Known, Ended> {
-        let mut known = match self.known.take() {
-            Some(known) => known,
-            None => self.load().await?,
+    pub(super) async fn take_over(&mut self) -> Result<(Plan, FetchPosition), Ended> {
+        let in_memory = self.live.lock().position.clone();
+        let mut known = match (in_memory, self.plan.take()) {
+            (Some(position), Some(plan)) => Known { position, plan },
+            (_, _) => self.load().await?,
         };
+        let reconciled = self.reconcile_known(&mut known).await;
+        if reconciled.is_ok() {
+            // Until a hole is seen, the source is taken to have none: then the first batch need not wait for a plan.
+            let guess = SourceRun { source: known.position.source(), length: self.services.settings.plan_ahead };
+            let runs = lay_out(known.position.target(), [guess]);
+            known.plan = Plan::from_runs(runs, known.plan.inherited().to_vec()).unwrap_or_default();
+        }
+        let from = FetchPosition { offset: known.position.source(), last_epoch: known.position.last_epoch };
+        self.plan = Some(known.plan.clone());
+        self.live.lock().position = Some(known.position);
+        reconciled?;
+        self.store_taken_over(&known.plan).await?;
+        Ok((known.plan, from))
+    }
+
+    async fn reconcile_known(&self, known: &mut Known) -> Result<(), Ended> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
         let mut sightings = Sightings::default();
         loop {
             let (seen, _) = self.observe().await;
-            match self.judge(&mut known, &seen, &mut sightings).await {
-                Ok(true) => break,
+            match self.judge(known, &seen, &mut sightings).await {
+                Ok(true) => return Ok(()),
                 Ok(false) => backoff.pause().await,
                 Err(Judgement::Ended(ended)) => return Err(ended),
                 Err(Judgement::Unreadable(error)) => self.wait_out(&error, &mut backoff).await,
             }
         }
-        self.store_taken_over(&mut known).await?;
-        Ok(known)
     }
 
     /// Brings position and plan in line with what was seen. False: look again.
-    async fn judge(
-        &self,
-        known: &mut Known,
-        seen: &Observation,
-        sightings: &mut Sightings,
-    ) -> Result<bool, Judgement> {
+    async fn judge(&self, known: &mut Known, seen: &Observation, sightings: &mut Sightings) -> Result<bool, Judgement> {
         let expected = self.expectation(known);
         let mut finding = reconcile(&expected, seen);
         if finding == Finding::Unproven {
@@ -123,7 +135,7 @@ impl Partition {
                     acknowledged = %expected, log_end = %seen.log_end, again_from = %known.position.source(),
                     "the target lost acknowledged records; they are copied again"
                 );
-                self.services.measures.breaches.increment(1);
+                self.services.measures.breach("lost_acknowledged");
                 known.plan = Plan::default();
                 return Ok(true);
             }
@@ -151,7 +163,8 @@ impl Partition {
     }
 
     fn contradiction(&self, known: &Known, message: &str) -> Ended {
-        let message = format!("the stored position and plan of {} contradict each other: {message}", self.assignment.target);
+        let message =
+            format!("the stored position and plan of {} contradict each other: {message}", self.assignment.target);
         Ended::Stopped(StopReason::State { message, source_offset: known.position.source() })
     }
 
@@ -166,7 +179,7 @@ impl Partition {
     }
 
     /// What is stored of this partition; for one that was never mirrored, where it shall begin.
-    async fn load(&mut self) -> Result<Known, Ended> {
+    async fn load(&self) -> Result<Known, Ended> {
         let view = self.services.store.view();
         let link = &self.services.settings.link;
         let (topic, index) = (&self.assignment.source.topic, self.assignment.source.partition);
@@ -180,8 +193,10 @@ impl Partition {
             // The topic's owner let another life of the topic begin: the old position has no meaning in it.
             return self.begin().await;
         }
-        let unreadable = |message: String| Ended::Stopped(StopReason::State { message, source_offset: record.source_position });
-        let position = Position::load(&record, &view.map_chunks(link, topic, index)).map_err(|e| unreadable(e.to_string()))?;
+        let unreadable =
+            |message: String| Ended::Stopped(StopReason::State { message, source_offset: record.source_position });
+        let position =
+            Position::load(&record, &view.map_chunks(link, topic, index)).map_err(|e| unreadable(e.to_string()))?;
         let plan = match view.plan(link, topic, index) {
             Some(plan) => read_plan(&plan).ok_or_else(|| unreadable("the stored plan can't be read".to_owned()))?,
             None => Plan::default(),
@@ -190,7 +205,7 @@ impl Partition {
     }
 
     /// Begins a copy: at the end of what the target holds, from where the configuration says.
-    async fn begin(&mut self) -> Result<Known, Ended> {
+    async fn begin(&self) -> Result<Known, Ended> {
         let query = match self.assignment.start {
             StartAt::Earliest => OffsetQuery::LogStart,
             StartAt::Latest => OffsetQuery::HighWatermark,
@@ -207,11 +222,13 @@ impl Partition {
     }
 
     /// Stores position and inherited plan, before anything is sent that a successor would have to explain.
-    async fn store_taken_over(&self, known: &mut Known) -> Result<(), Ended> {
+    async fn store_taken_over(&self, plan: &Plan) -> Result<(), Ended> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-        let mut writes = known.position.close_chunks(&self.services.settings.link, &self.assignment.source);
-        writes.push(self.position_write(&known.position));
-        writes.push(self.plan_write(&known.plan));
+        let (link, source) = (&self.services.settings.link, &self.assignment.source);
+        let closed = self.live.lock().position.as_mut().map(|position| position.close_chunks(link, source));
+        let mut writes = closed.unwrap_or_default();
+        writes.extend(self.position_write());
+        writes.push(self.plan_write(plan));
         loop {
             match self.services.store.write(&self.assignment.lease, writes.clone()).await {
                 Ok(()) => return Ok(()),

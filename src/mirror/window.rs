@@ -29,7 +29,9 @@ pub(super) struct InFlight {
 enum Stage {
     /// Not sent, or to be sent again.
     Waiting,
-    Sent { number: u64, at: tokio::time::Instant },
+    Sent {
+        number: u64,
+    },
     Answered(Outcome),
 }
 
@@ -45,7 +47,7 @@ pub(super) enum Front {
     /// The oldest batch has no answer yet, or there is none.
     Open,
     /// The oldest batch landed where it must.
-    Acknowledged(InFlight, Option<std::time::Duration>),
+    Acknowledged(Box<InFlight>),
     /// The oldest answered batch did not; all others have been answered too.
     Unsettled(Outcome),
 }
@@ -91,13 +93,13 @@ impl Window {
     /// Notes that the oldest waiting batch is sent under this number.
     pub(super) fn mark_sent(&mut self, number: u64) {
         if let Some(batch) = self.batches.iter_mut().find(|batch| matches!(batch.stage, Stage::Waiting)) {
-            batch.stage = Stage::Sent { number, at: tokio::time::Instant::now() };
+            batch.stage = Stage::Sent { number };
         }
     }
 
-    /// Notes an answer. Numbers of batches that are no longer in the window are passed over. Gives the time it took.
+    /// Notes an answer. Numbers of batches that are no longer in the window are passed over.
     pub(super) fn mark_answered(&mut self, answered: u64, outcome: Outcome) {
-        let sent = |batch: &&mut InFlight| matches!(batch.stage, Stage::Sent { number, .. } if number == answered);
+        let sent = |batch: &&mut InFlight| matches!(batch.stage, Stage::Sent { number } if number == answered);
         if let Some(batch) = self.batches.iter_mut().find(sent) {
             batch.stage = Stage::Answered(outcome);
         }
@@ -108,7 +110,7 @@ impl Window {
         match self.batches.front() {
             Some(InFlight { stage: Stage::Answered(outcome), target, .. }) if landed_at(outcome, *target) => {
                 match self.batches.pop_front() {
-                    Some(front) => Front::Acknowledged(front, None),
+                    Some(front) => Front::Acknowledged(Box::new(front)),
                     None => Front::Open,
                 }
             }

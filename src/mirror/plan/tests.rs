@@ -1,4 +1,5 @@
 use super::*;
+use crate::types::SourceOffset;
 
 fn source(offset: i64) -> SourceOffset {
     SourceOffset::new(offset).unwrap()
@@ -17,15 +18,11 @@ fn records(from: i64, length: u64) -> SourceRun {
 }
 
 #[test]
-fn a_plan_tells_the_source_offset_behind_every_target_offset() {
+fn a_plan_tells_the_source_records_behind_target_offsets() {
     let plan = Plan::from_runs(vec![run(100, 10, 5), run(110, 15, 5)], vec![]).unwrap();
-    assert_eq!(plan.source_at(target(10)), Some(source(100)));
-    assert_eq!(plan.source_at(target(14)), Some(source(104)));
-    assert_eq!(plan.source_at(target(15)), Some(source(110)), "inside the next run, not at the end of this one");
-    assert_eq!(plan.source_at(target(20)), Some(source(115)), "at the end");
-    assert_eq!(plan.source_at(target(21)), None);
-    assert_eq!(plan.source_at(target(9)), None);
     assert_eq!(plan.between(target(13), target(17)), vec![run(103, 13, 2), run(110, 15, 2)]);
+    assert_eq!(plan.between(target(15), target(20)), vec![run(110, 15, 5)]);
+    assert_eq!(plan.between(target(18), target(25)), vec![], "it does not reach that far");
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub use topics::NewTopic;
 
 use crate::types::{ClusterName, TopicName, TopicPartition};
 use crate::wire::messages;
-use crate::wire::{Client, Leader, Metadata, Route, WireError};
+use crate::wire::{Client, Leader, Metadata, ResponseError, Route, WireError};
 
 /// One cluster. Clones share its client.
 #[derive(Debug, Clone)]
@@ -73,7 +73,15 @@ impl Cluster {
 
     /// The leader of a partition.
     pub async fn leader(&self, partition: &TopicPartition) -> Result<Leader, ClusterError> {
-        self.client.leader(partition).await.map_err(|error| self.unanswered(error))
+        match self.client.leader(partition).await {
+            Ok(leader) => Ok(leader),
+            // The client looked it up in metadata, which told nothing but this.
+            Err(WireError::Denied { .. }) => {
+                let code = ResponseError::TopicAuthorizationFailed.code();
+                Err(self.refusal(permissions::DESCRIBE, format!("topic {}", partition.topic), code, None))
+            }
+            Err(error) => Err(self.unanswered(error)),
+        }
     }
 
     async fn call<R: kafka_protocol::protocol::Request>(
@@ -105,4 +113,4 @@ fn text(text: &str) -> StrBytes {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

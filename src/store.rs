@@ -11,6 +11,6 @@ mod records;
 pub use handle::{Lease, Settings, ShardEvent, Store, StoreError, View, Write};
 pub use records::{
     DaemonRecord, Key, LinkRecord, LinkState, MapRecord, PartitionState, PlanRecord, PlannedRun, PositionRecord,
-    RequestAction, RequestRecord, ResolutionRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord, TopicState,
+    RequestAction, RequestRecord, ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord, TopicState,
     Value, parse,
 };

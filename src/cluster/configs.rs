@@ -110,7 +110,7 @@ impl Cluster {
             IncrementalAlterConfigsRequest::default().with_resources(vec![resource]).with_validate_only(is_trial);
         let response = self.call(Route::Controller, &request).await?;
         let told = response.responses.first().ok_or_else(|| self.left_out(ALTER, topic.as_str()))?;
-        self.accepted(ALTER, || format!("topic {topic}"), told.error_code, told.error_message.as_deref())
+        self.accepted_by_controller(ALTER, || format!("topic {topic}"), told.error_code, told.error_message.as_deref())
     }
 }
 

@@ -4,7 +4,7 @@ use kafka_protocol::error::ResponseError as Code;
 
 use super::Cluster;
 use crate::types::ClusterName;
-use crate::wire::{Advice, WireError};
+use crate::wire::{Advice, Route, WireError};
 
 /// A question or an order that failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -158,7 +158,10 @@ impl ClusterError {
     /// Whether the broker refused because we lack a permission.
     #[must_use]
     pub fn is_permission_missing(&self) -> bool {
-        self.code().is_some_and(is_authorization)
+        match self {
+            Self::Wire { error, .. } => matches!(error, WireError::Denied { .. }),
+            Self::Refused { code, .. } => is_authorization(*code),
+        }
     }
 
     /// Whether the topic (or the partition) does not exist, as far as the broker that answered knows.
@@ -213,31 +216,48 @@ impl Cluster {
         code: i16,
         message: Option<&str>,
     ) -> Result<(), ClusterError> {
-        let Some(known) = Code::try_from_code(code) else { return Ok(()) };
-        let operation = if is_authorization(code) { call.permission } else { call.api };
-        Err(ClusterError::Refused {
+        if code == 0 { Ok(()) } else { Err(self.refusal(call, resource(), code, message)) }
+    }
+
+    /// The same for the answer to an order, which only the controller carries out: another broker's refusal means
+    /// that the controller moved.
+    pub(super) fn accepted_by_controller(
+        &self,
+        call: Call,
+        resource: impl FnOnce() -> String,
+        code: i16,
+        message: Option<&str>,
+    ) -> Result<(), ClusterError> {
+        if code == Code::NotController.code() {
+            self.client.forget_coordinator(&Route::Controller);
+        }
+        self.accepted(call, resource, code, message)
+    }
+
+    pub(super) fn refusal(&self, call: Call, resource: String, code: i16, message: Option<&str>) -> ClusterError {
+        ClusterError::Refused {
             cluster: self.name.clone(),
-            operation,
-            resource: resource(),
+            operation: if is_authorization(code) { call.permission } else { call.api },
+            resource,
             code,
-            code_name: kafka_name(known),
+            code_name: kafka_name(code),
             // Brokers often send the generic text of the code, or an empty one: no news either way.
             message: message.filter(|message| !message.is_empty()).map(str::to_owned),
-        })
+        }
     }
 }
 
 /// The code's name as Kafka's documentation writes it.
-fn kafka_name(code: Code) -> String {
-    let Code::Unknown(_) = code else {
-        let mut name = String::new();
-        for letter in code.to_string().chars() {
-            if letter.is_ascii_uppercase() && !name.is_empty() {
-                name.push('_');
-            }
-            name.push(letter.to_ascii_uppercase());
-        }
-        return name;
+fn kafka_name(code: i16) -> String {
+    let Some(known) = Code::try_from_code(code).filter(|known| !matches!(known, Code::Unknown(_))) else {
+        return "an unknown error".to_owned();
     };
-    "an unknown error".to_owned()
+    let mut name = String::new();
+    for letter in known.to_string().chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
 }

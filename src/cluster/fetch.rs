@@ -55,10 +55,9 @@ impl Cluster {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         let mut attempt = 1;
         loop {
-            let fetched = match self.leader(partition).await {
-                Ok(leader) => self.fetch_at(partition, leader, from, bytes_max, isolation).await,
-                Err(error) => Err(error),
-            };
+            // The client itself waits for a leader.
+            let leader = self.leader(partition).await?;
+            let fetched = self.fetch_at(partition, leader, from, bytes_max, isolation).await;
             match fetched {
                 Err(error) if error.remedy() == Remedy::Retry && attempt < ATTEMPTS => {
                     self.client.forget_leader(partition);

@@ -13,7 +13,7 @@ use super::error::Call;
 use super::{Cluster, ClusterError, Remedy, wire_name};
 use crate::tasks::Backoff;
 use crate::types::{BrokerId, LeaderEpoch, PartitionIndex, TopicName, TopicPartition};
-use crate::wire::{Leader, Route};
+use crate::wire::{Leader, Route, WireError};
 
 /// What a partition's offset is asked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,8 +213,10 @@ pub(super) fn partition_resource(partition: &TopicPartition) -> String {
 }
 
 fn is_worth_another(error: &ClusterError, attempt: usize) -> bool {
+    // The client has waited for a leader already, and told by a wire error that there is none.
+    let is_look_up = matches!(error, ClusterError::Wire { error: WireError::NotAvailable { .. }, .. });
     let attempts = if error.is_unknown_topic() { ATTEMPTS_UNKNOWN_TOPIC } else { ATTEMPTS };
-    error.remedy() == Remedy::Retry && attempt < attempts
+    error.remedy() == Remedy::Retry && !is_look_up && attempt < attempts
 }
 
 fn known_epoch(epoch: i32) -> Option<LeaderEpoch> {

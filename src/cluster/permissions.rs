@@ -66,7 +66,7 @@ impl Permissions {
     }
 }
 
-const DESCRIBE: Call = Call::new("Metadata", "Describe");
+pub(super) const DESCRIBE: Call = Call::new("Metadata", "Describe");
 
 impl Cluster {
     /// What we may do on each of these topics. A topic that we may not even see is refused with 29; one that does

@@ -1,11 +1,14 @@
 //! Producer ids: getting one, and what a leader knows of it.
 
+use std::time::Duration;
+
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::{DescribeProducersRequest, InitProducerIdRequest};
 
 use super::error::Call;
 use super::offsets::partition_resource;
-use super::{Cluster, ClusterError, wire_name};
+use super::{Cluster, ClusterError, Remedy, wire_name};
+use crate::tasks::Backoff;
 use crate::types::{ProducerEpoch, ProducerId, Sequence, TopicPartition};
 use crate::wire::{Leader, Route};
 
@@ -19,6 +22,8 @@ pub struct ProducerState {
     /// Timestamp of its last record or marker, milliseconds: what its expiry goes by.
     pub last_timestamp: i64,
 }
+
+const ALLOCATE_ATTEMPTS: usize = 8;
 
 const DESCRIBE: Call = Call::new("DescribeProducers", "Read");
 const ALLOCATE: Call = Call::new("InitProducerId", "IdempotentWrite");
@@ -57,8 +62,23 @@ impl Cluster {
         }))
     }
 
-    /// Allocates a producer id that belongs to no transactional id.
+    /// Allocates a producer id that belongs to no transactional id. A broker that has to get a block of them first
+    /// says that it is loading, so it is asked again, some 5 s; an id that is never used harms nobody.
     pub async fn allocate_producer_id(&self) -> Result<(ProducerId, ProducerEpoch), ClusterError> {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        let mut attempt = 1;
+        loop {
+            match self.allocate_producer_id_once().await {
+                Err(error) if error.remedy() == Remedy::Retry && attempt < ALLOCATE_ATTEMPTS => {
+                    attempt += 1;
+                    backoff.pause().await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn allocate_producer_id_once(&self) -> Result<(ProducerId, ProducerEpoch), ClusterError> {
         // The codec's default is an empty transactional id, which brokers refuse. Without one they don't look at the
         // time-out, but they do check that it is positive.
         let request = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);

@@ -6,6 +6,7 @@ use super::error::REMEDIES;
 use super::*;
 use crate::wire::Settings;
 
+pub(crate) mod broker;
 mod real;
 
 fn cluster() -> Cluster {

@@ -57,7 +57,12 @@ impl Cluster {
             .with_validate_only(is_trial);
         let response = self.call(Route::Controller, &request).await?;
         let told = response.topics.first().ok_or_else(|| self.left_out(CREATE, topic.name.as_str()))?;
-        self.accepted(CREATE, || format!("topic {}", topic.name), told.error_code, told.error_message.as_deref())?;
+        self.accepted_by_controller(
+            CREATE,
+            || format!("topic {}", topic.name),
+            told.error_code,
+            told.error_message.as_deref(),
+        )?;
         Ok((!told.topic_id.is_nil()).then_some(TopicId(told.topic_id)))
     }
 
@@ -71,6 +76,6 @@ impl Cluster {
         let request = CreatePartitionsRequest::default().with_topics(vec![asked]).with_timeout_ms(TIMEOUT_MS);
         let response = self.call(Route::Controller, &request).await?;
         let told = response.results.first().ok_or_else(|| self.left_out(ADD, topic.as_str()))?;
-        self.accepted(ADD, || format!("topic {topic}"), told.error_code, told.error_message.as_deref())
+        self.accepted_by_controller(ADD, || format!("topic {topic}"), told.error_code, told.error_message.as_deref())
     }
 }

@@ -17,20 +17,22 @@ impl Cluster {
             .with_generation_id(-1)
             .with_member_id(text("causeway-check"))
             .with_group_instance_id(None);
-        let response = self.call(Route::Group(group.to_owned()), &request).await?;
+        let route = Route::Group(group.to_owned());
+        let response = self.call(route.clone(), &request).await?;
         let call = Call::new("Heartbeat", "Read");
         let expected = [Code::UnknownMemberId, Code::IllegalGeneration, Code::GroupIdNotFound];
-        self.refused_as_expected(call, &format!("group {group}"), response.error_code, &expected)
+        self.refused_as_expected(call, &route, &format!("group {group}"), response.error_code, &expected)
     }
 
     /// Whether we may see this transactional id.
     pub async fn try_describe_transactional_id(&self, id: &str) -> Result<(), ClusterError> {
         let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![TransactionalId(text(id))]);
-        let response = self.call(Route::Transaction(id.to_owned()), &request).await?;
+        let route = Route::Transaction(id.to_owned());
+        let response = self.call(route.clone(), &request).await?;
         let call = Call::new("DescribeTransactions", "Describe");
         let resource = format!("transactional id {id}");
         let told = response.transaction_states.first().ok_or_else(|| self.left_out(call, &resource))?;
-        self.refused_as_expected(call, &resource, told.error_code, &[Code::TransactionalIdNotFound])
+        self.refused_as_expected(call, &route, &resource, told.error_code, &[Code::TransactionalIdNotFound])
     }
 
     /// Whether we may write with this transactional id, which must not be in use. Asked by ending a transaction that
@@ -41,26 +43,28 @@ impl Cluster {
             .with_producer_id(0.into())
             .with_producer_epoch(0)
             .with_committed(false);
-        let response = self.call(Route::Transaction(id.to_owned()), &request).await?;
+        let route = Route::Transaction(id.to_owned());
+        let response = self.call(route.clone(), &request).await?;
         let call = Call::new("EndTxn", "Write");
-        self.refused_as_expected(
-            call,
-            &format!("transactional id {id}"),
-            response.error_code,
-            &[Code::InvalidProducerIdMapping],
-        )
+        let resource = format!("transactional id {id}");
+        let expected = [Code::InvalidProducerIdMapping];
+        self.refused_as_expected(call, &route, &resource, response.error_code, &expected)
     }
 
     /// A trial that gets past the authorizer is refused because what it is about does not exist: that is success.
     fn refused_as_expected(
         &self,
         call: Call,
+        route: &Route,
         resource: &str,
         code: i16,
         expected: &[Code],
     ) -> Result<(), ClusterError> {
         if expected.iter().any(|expected| expected.code() == code) {
             return Ok(());
+        }
+        if code == Code::NotCoordinator.code() {
+            self.client.forget_coordinator(route);
         }
         self.accepted(call, || resource.to_owned(), code, None)
     }

@@ -1,5 +1,7 @@
 //! The forms of state records: JSON keys and values, each value with the version of its form.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -150,10 +152,26 @@ pub struct TopicRecord {
     pub priority: i32,
     /// `max.message.bytes` of the target topic.
     pub batch_bytes_max: usize,
-    /// Where partitions without a position begin.
+    /// Where partitions without a position begin, as far as they are among the first `start_partitions`.
     pub start: StartAt,
+    /// How many partitions the source topic had when it was first published; those that came later begin at their
+    /// log start.
+    #[serde(default)]
+    pub start_partitions: i32,
+    /// What the settings of the target topic have from us.
+    #[serde(default)]
+    pub settings: SettingsRecord,
     /// Why the topic as a whole can't be mirrored; `None` when it can.
     pub stop: Option<StopRecord>,
+}
+
+/// What was done to the settings of a target topic, so that it can be undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsRecord {
+    /// Whether retention is switched off until the history has arrived.
+    pub is_history_held: bool,
+    /// Names of the settings that were copied from the source topic: reset when they are reset there.
+    pub copied: BTreeSet<String>,
 }
 
 /// Where a partition begins that was never mirrored.

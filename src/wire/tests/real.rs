@@ -1,0 +1,121 @@
+//! Against a real broker at `WIRE_TEST_BOOTSTRAP` (plain text).
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::{CreateTopicsRequest, FetchRequest, OffsetFetchRequest, TopicName as KafkaTopicName};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::types::{PartitionIndex, TopicId, TopicName, TopicPartition};
+use crate::wire::{Client, PartitionAppend, ProduceRequest, Route, Settings, TopicAppends};
+
+/// A batch of one record without key, header and body apart.
+pub(crate) fn one_record(value: &[u8]) -> ([u8; 61], Bytes) {
+    let zigzag = |n: usize| u64::try_from(n).unwrap() << 1;
+    let mut varint = |out: &mut BytesMut, mut n: u64| {
+        while n >= 0x80 {
+            out.put_u8(u8::try_from(n & 0x7f).unwrap() | 0x80);
+            n >>= 7;
+        }
+        out.put_u8(u8::try_from(n).unwrap());
+    };
+    let mut record = BytesMut::from(&[0, 0, 0, 1][..]);
+    varint(&mut record, zigzag(value.len()));
+    record.put_slice(value);
+    record.put_u8(0);
+    let mut body = BytesMut::new();
+    varint(&mut body, zigzag(record.len()));
+    body.put_slice(&record);
+    let mut crced = BytesMut::new();
+    crced.put_i16(0);
+    crced.put_i32(0);
+    crced.put_i64(1_700_000_000_000);
+    crced.put_i64(1_700_000_000_000);
+    crced.put_i64(-1);
+    crced.put_i16(-1);
+    crced.put_i32(-1);
+    crced.put_i32(1);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&crced), &body);
+    let mut header = BytesMut::new();
+    header.put_i64(0);
+    header.put_i32(i32::try_from(49 + body.len()).unwrap());
+    header.put_i32(-1);
+    header.put_u8(2);
+    header.put_u32(crc);
+    header.put_slice(&crced);
+    (header.as_ref().try_into().unwrap(), body.freeze())
+}
+
+fn settings() -> Settings {
+    let bootstrap = std::env::var("WIRE_TEST_BOOTSTRAP").unwrap();
+    Settings::plain(vec!["127.0.0.1:1".to_owned(), bootstrap], "wire-test")
+}
+
+async fn created_topic(client: &Client) -> (TopicName, TopicId) {
+    let name = TopicName::new(&format!("wire-{}", uuid::Uuid::new_v4())).unwrap();
+    let topic = CreatableTopic::default()
+        .with_name(KafkaTopicName(StrBytes::from_string(name.to_string())))
+        .with_num_partitions(2)
+        .with_replication_factor(1);
+    let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(5_000);
+    let created = client.call(Route::Controller, &request).await.unwrap();
+    assert_eq!(created.topics[0].error_code, 0, "{:?}", created.topics[0].error_message);
+    (name, TopicId(created.topics[0].topic_id))
+}
+
+#[tokio::test]
+#[ignore = "needs a broker at WIRE_TEST_BOOTSTRAP"]
+async fn appends_and_fetches() {
+    let client = Client::new(settings());
+    let (name, id) = created_topic(&client).await;
+    let partition = TopicPartition::new(name.clone(), PartitionIndex(1));
+    let leader = client.leader(&partition).await.unwrap();
+    let metadata = client.metadata(Some(std::slice::from_ref(&name))).await.unwrap();
+    assert_eq!(metadata.topics[&name].id, Some(id));
+    assert_eq!(metadata.topics[&name].partitions.len(), 2);
+    let connection = client.connect(leader.broker).await.unwrap();
+    let mut pending = Vec::new();
+    for n in 0..20_usize {
+        let (header, body) = one_record(&vec![b'x'; n * 1_000]);
+        let append = PartitionAppend { partition: partition.partition, header, body };
+        let id = (n % 2 == 0).then_some(id);
+        let topics = vec![TopicAppends { name: name.clone(), id, partitions: vec![append] }];
+        pending
+            .push(connection.start_produce(&ProduceRequest { timeout: Duration::from_secs(5), topics }).await.unwrap());
+    }
+    for (offset, pending) in pending.into_iter().enumerate() {
+        let response = pending.await.unwrap();
+        let answer = &response.responses[0].partition_responses[0];
+        assert_eq!((answer.error_code, answer.base_offset), (0, i64::try_from(offset).unwrap()), "{answer:?}");
+    }
+    let partition = FetchPartition::default().with_partition(1).with_partition_max_bytes(10 << 20);
+    let topic = FetchTopic::default()
+        .with_topic(KafkaTopicName(StrBytes::from_string(name.to_string())))
+        .with_topic_id(id.0)
+        .with_partitions(vec![partition]);
+    let request = FetchRequest::default()
+        .with_max_wait_ms(500)
+        .with_min_bytes(1)
+        .with_max_bytes(10 << 20)
+        .with_session_epoch(-1)
+        .with_topics(vec![topic]);
+    let fetched = connection.call(&request).await.unwrap();
+    let fetched = &fetched.responses[0].partitions[0];
+    assert_eq!((fetched.error_code, fetched.high_watermark), (0, 20));
+    assert!(fetched.records.as_ref().unwrap().len() > 190_000);
+}
+
+#[tokio::test]
+#[ignore = "needs a broker at WIRE_TEST_BOOTSTRAP"]
+async fn finds_coordinators_and_refuses_what_is_not_there() {
+    let client = Client::new(settings());
+    let group = Route::Group("wire-test".to_owned());
+    client.version::<OffsetFetchRequest>(group).await.unwrap();
+    client.version::<OffsetFetchRequest>(Route::Transaction("wire-test".to_owned())).await.unwrap();
+    let missing = TopicPartition::new(TopicName::new("no-such-topic").unwrap(), PartitionIndex(0));
+    assert!(client.leader(&missing).await.unwrap_err().to_string().contains("no-such-topic"));
+    let all = client.metadata(None).await.unwrap();
+    assert!(all.topics.keys().any(|name| name.as_str() == "__consumer_offsets"));
+}

@@ -141,9 +141,9 @@ impl<'a> Stream<'a> {
 
     async fn on_event(&mut self, event: Option<FetchEvent>) -> Option<Ended> {
         match event {
-            Some(FetchEvent::Batches { batches, held, watermarks }) => {
+            Some(FetchEvent::Batches { batches, permit, watermarks }) => {
                 let batches = self.without_own(batches).await;
-                self.intake.take(batches, held);
+                self.intake.take(batches, permit);
                 let mut live = self.partition.live.lock();
                 live.observe(watermarks);
                 live.trouble = None;

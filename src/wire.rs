@@ -12,8 +12,10 @@ mod encode;
 mod error;
 mod metadata;
 mod produce;
+mod sasl;
 mod settings;
 mod throttle;
+mod tls;
 mod versions;
 
 pub use client::{Client, Route};

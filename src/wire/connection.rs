@@ -27,11 +27,16 @@ use shared::Shared;
 use super::encode::{Decoded, decode_response};
 use super::produce::decode_produce;
 use super::versions::{Ceilings, Versions};
-use super::{ProduceRequest, Settings, WireError, api_name};
+use super::{ProduceRequest, SaslSettings, Settings, WireError, api_name, sasl};
 use crate::types::BrokerId;
 
 /// Requests that may wait to be written. Whoever comes then waits for a place.
 const QUEUE_REQUESTS_MAX: usize = 64;
+
+/// A session is renewed when this part of its lifetime has passed.
+const RENEW_AT_PART: f64 = 0.85;
+/// The least time between two renewals: a broker closes connections that renew twice within a second.
+const RENEW_DISTANCE: Duration = Duration::from_millis(1_100);
 
 /// A connection: authenticated, with the broker's versions known. Clones share it.
 /// It never reconnects: once lost, every request on it fails with [`WireError::Closed`].
@@ -45,7 +50,7 @@ pub struct Connection {
 struct Handle {
     line: Line,
     broker: Option<BrokerId>,
-    versions: Versions,
+    versions: Arc<Versions>,
     _guard: Guard,
 }
 
@@ -213,9 +218,43 @@ where
     tasks.spawn_until_stopped("write frames", frames::write_frames(writer, requests, Arc::clone(&shared)));
     let watched = Arc::clone(&shared);
     tasks.spawn_until_stopped("watch deadlines", async move { watched.watch_deadlines().await });
-    let line = Line::new(shared, queue);
-    let versions = Versions::ask(&line, end.ceilings).await?;
+    let line = Line::new(Arc::clone(&shared), queue);
+    let introduced = introduce(&line, end.ceilings, settings).await;
+    let versions = introduced.map_err(|error| match (error, shared.cause()) {
+        // What a request is told of a loss is less than what is known of it.
+        (WireError::Closed { .. }, Some(cause @ (WireError::Tls { .. } | WireError::FrameTooLarge { .. }))) => cause,
+        (error, _) => error,
+    })?;
     Ok(Connection { handle: Arc::new(Handle { line, broker: end.broker, versions, _guard: guard }) })
+}
+
+/// Exchanges versions and authenticates, and sees to it that the authentication is renewed in time.
+async fn introduce(line: &Line, ceilings: Ceilings, settings: &Settings) -> Result<Arc<Versions>, WireError> {
+    let versions = Arc::new(Versions::ask(line, ceilings).await?);
+    if let Some(sasl) = &settings.sasl
+        && let Some(lifetime) = sasl::authenticate(line, &versions, sasl).await?
+    {
+        let renewal = keep_authenticated(line.clone(), Arc::clone(&versions), sasl.clone(), lifetime);
+        line.shared.tasks.spawn_until_stopped("keep authenticated", renewal);
+    }
+    Ok(versions)
+}
+
+/// Authenticates again before each session's end (KIP-368).
+async fn keep_authenticated(line: Line, versions: Arc<Versions>, sasl: SaslSettings, mut lifetime: Duration) {
+    loop {
+        tokio::time::sleep(lifetime.mul_f64(RENEW_AT_PART).max(RENEW_DISTANCE)).await;
+        let renewed = match line.exclusive().await {
+            Ok(exclusive) => sasl::authenticate(&exclusive, &versions, &sasl).await,
+            Err(error) => Err(error),
+        };
+        match renewed {
+            Ok(Some(next)) => lifetime = next,
+            Ok(None) => return,
+            // The broker would close the connection at the session's end, in the middle of anything.
+            Err(error) => return line.shared.lose(&error, None),
+        }
+    }
 }
 
 impl<T> Future for Pending<T> {

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::{End, establish};
+use super::tls::Tls;
 use super::versions::Ceilings;
 use super::{BrokerAddress, Connection, Settings, WireError};
 use crate::types::BrokerId;
@@ -31,6 +32,7 @@ pub(super) trait Dial: std::fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(super) struct TcpDialer {
     settings: Arc<Settings>,
+    tls: Option<Tls>,
     ceilings: Ceilings,
 }
 
@@ -46,7 +48,8 @@ impl Dial for TcpDialer {
 
 impl TcpDialer {
     pub(super) fn new(settings: Arc<Settings>) -> Self {
-        Self { settings, ceilings: Ceilings::default() }
+        let tls = settings.tls.clone().map(Tls::new);
+        Self { settings, tls, ceilings: Ceilings::default() }
     }
 
     async fn connect(&self, address: &BrokerAddress, broker: Option<BrokerId>) -> Result<Connection, WireError> {
@@ -54,8 +57,19 @@ impl TcpDialer {
         let name = address.to_string();
         let stream = self.tcp(address, &name, deadline).await?;
         let end = End { address: &name, broker, ceilings: self.ceilings.clone() };
-        let (reader, writer) = stream.into_split();
-        let established = timeout_at(deadline, establish(reader, writer, end, &self.settings)).await;
+        let established = match &self.tls {
+            None => {
+                let (reader, writer) = stream.into_split();
+                timeout_at(deadline, establish(reader, writer, end, &self.settings)).await
+            }
+            Some(tls) => {
+                let handshake = timeout_at(deadline, tls.connect(&address.host, stream)).await;
+                let handshake = handshake.map_err(|_| self.too_slow(&name, "TLS handshake"))?;
+                let stream = handshake.map_err(|reason| WireError::Tls { address: name.clone(), reason })?;
+                let (reader, writer) = tokio::io::split(stream);
+                timeout_at(deadline, establish(reader, writer, end, &self.settings)).await
+            }
+        };
         let connection = established.map_err(|_| self.too_slow(&name, "version exchange and authentication"))??;
         tracing::debug!(address = %name, broker = ?broker, "connected");
         Ok(connection)

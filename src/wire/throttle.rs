@@ -6,7 +6,7 @@ use bytes::Buf;
 use kafka_protocol::messages::ApiKey;
 
 /// A broker's quota window is far shorter; a longer wish is not believed.
-const THROTTLE_MAX: Duration = Duration::from_secs(60);
+const THROTTLE_MAX: Duration = Duration::from_mins(1);
 
 /// What the body of a response asks for. Nearly every response has the field first; those that don't count as
 /// asking for nothing (Produce is read from its decoded form).

@@ -11,7 +11,7 @@ use super::connection::Line;
 use super::encode::response_body;
 use super::{ResponseError, WireError, api_name, lock};
 
-/// The version of ApiVersions that is tried first. Later ones tell nothing that we use.
+/// The version of `ApiVersions` that is tried first. Later ones tell nothing that we use.
 const FIRST_TRY: i16 = 3;
 
 /// What a broker offers, by API key.

@@ -15,7 +15,7 @@ use crate::wire::{BrokerAddress, Connection, WireError, lock};
 
 /// Brokers close connections that were idle for ten minutes (`connections.max.idle.ms`). A request sent at that
 /// moment would be lost, so we don't use one that comes near.
-const IDLE_MAX: Duration = Duration::from_secs(8 * 60);
+const IDLE_MAX: Duration = Duration::from_mins(8);
 /// Brokers tried before the bootstrap list is.
 const BROKERS_TRIED: usize = 3;
 
@@ -188,16 +188,11 @@ impl Inner {
         {
             let mut connections = lock(&self.connections);
             let slot = connections.slots.entry(end).or_insert_with(Slot::new);
-            match &opened {
-                Ok(connection) => {
-                    slot.state = State::Open(connection.clone());
-                    slot.backoff.reset();
-                    slot.not_before = None;
-                }
-                Err(_) => {
-                    slot.state = State::Idle;
-                    slot.not_before = Some(Instant::now() + slot.backoff.next_pause());
-                }
+            if let Ok(connection) = &opened {
+                *slot = Slot { state: State::Open(connection.clone()), ..Slot::new() };
+            } else {
+                slot.state = State::Idle;
+                slot.not_before = Some(Instant::now() + slot.backoff.next_pause());
             }
         }
         if opened.is_err() && end != End::Bootstrap {

@@ -69,7 +69,8 @@ async fn read_frame<R: AsyncRead + Unpin>(
     let (length, correlation_id) = (fields.get_u32(), fields.get_i32());
     // A TLS alert: record type 21, version 3.x. A listener with TLS answers so to a client without.
     if is_first && prefix.starts_with(&[21, 3]) {
-        return Err(Lost::Frame { correlation_id: None, error: shared.is_a_tls_listener() });
+        let error = shared.tls_failed("this listener speaks TLS, but TLS is not configured for it".to_owned());
+        return Err(Lost::Frame { correlation_id: None, error });
     }
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > shared.limits.frame_bytes_max {

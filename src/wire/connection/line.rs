@@ -13,13 +13,13 @@ use crate::wire::encode::{decode_response, encode_request, wait_asked_for};
 use crate::wire::{WireError, api_name};
 
 /// Requests put in here reach the broker in the order in which they were put.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::wire) struct Line {
     pub(super) shared: Arc<Shared>,
     lane: Lane,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Lane {
     Common(mpsc::Sender<Outgoing>),
     Exclusive(mpsc::Sender<Vec<Bytes>>),

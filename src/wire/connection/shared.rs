@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::tasks::TaskGroup;
+use crate::wire::tls::{explain, tls_error};
 use crate::wire::{WireError, lock};
 
 /// What a response is waited for with.
@@ -39,8 +40,12 @@ pub(in crate::wire) struct Shared {
 #[derive(Debug)]
 enum Waiting {
     Open(Waiters),
-    /// What later requests are answered with.
-    Lost(WireError),
+    Lost {
+        /// What went wrong.
+        cause: WireError,
+        /// What later requests are answered with.
+        closed: WireError,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -113,7 +118,7 @@ impl Shared {
         let mut waiting = lock(&self.waiting);
         let waiters = match &mut *waiting {
             Waiting::Open(waiters) => waiters,
-            Waiting::Lost(error) => return Err(error.clone()),
+            Waiting::Lost { closed, .. } => return Err(closed.clone()),
         };
         waiters.own_waits += patience.own_wait;
         let deadline = now + patience.limit + waiters.own_waits;
@@ -128,7 +133,7 @@ impl Shared {
     /// Hands a frame to its waiter. False when the connection is lost.
     pub(super) fn deliver(&self, correlation_id: i32, frame: Bytes) -> bool {
         let waiter = match &mut *lock(&self.waiting) {
-            Waiting::Lost(_) => return false,
+            Waiting::Lost { .. } => return false,
             Waiting::Open(waiters) => waiters.by_id.remove(&correlation_id).inspect(|waiter| {
                 waiters.own_waits = waiters.own_waits.saturating_sub(waiter.own_wait);
             }),
@@ -144,41 +149,51 @@ impl Shared {
     }
 
     /// The connection can't be used any more: tells every waiter, ends the tasks. The first call decides.
-    /// With a correlation id, that request alone gets the error itself; the others hear that they were lost by it.
-    pub(super) fn lose(&self, error: &WireError, culprit: Option<i32>) {
-        let for_others = match (culprit, error) {
-            (None, error) => error.clone(),
-            (Some(_), error @ WireError::Closed { .. }) => error.clone(),
-            (Some(_), error) => self.closed(&error.to_string()),
+    /// The culprit, where there is one, is told the error itself.
+    pub(super) fn lose(&self, cause: &WireError, culprit: Option<i32>) {
+        let closed = match cause {
+            WireError::Closed { .. } => cause.clone(),
+            other => self.closed(&other.to_string()),
         };
         let mut waiting = lock(&self.waiting);
         let waiters = match &mut *waiting {
-            Waiting::Lost(_) => return,
+            Waiting::Lost { .. } => return,
             Waiting::Open(waiters) => std::mem::take(waiters),
         };
-        *waiting = Waiting::Lost(for_others.clone());
+        *waiting = Waiting::Lost { cause: cause.clone(), closed: closed.clone() };
         drop(waiting);
-        tracing::debug!(address = %self.address, %error, "connection lost");
+        tracing::debug!(address = %self.address, error = %cause, "connection lost");
+        // Whatever it was that happened to the connection, these requests may have been carried out.
+        let is_for_all = culprit.is_none() && cause.is_outcome_unknown();
         for (id, waiter) in waiters.by_id {
-            let error = if culprit == Some(id) { error.clone() } else { for_others.clone() };
-            drop(waiter.answer.send(Err(error)));
+            let is_told_all = is_for_all || culprit == Some(id);
+            drop(waiter.answer.send(Err(if is_told_all { cause.clone() } else { closed.clone() })));
         }
         self.tasks.stop();
     }
 
     pub(super) fn lose_by_io(&self, error: &io::Error) {
-        let reason = match error.kind() {
-            io::ErrorKind::UnexpectedEof => "the broker closed it".to_owned(),
-            _ => error.to_string(),
+        let cause = match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.closed("the broker closed it"),
+            _ if tls_error(error).is_some() => self.tls_failed(explain(error)),
+            _ => self.closed(&error.to_string()),
         };
-        self.lose(&self.closed(&reason), None);
+        self.lose(&cause, None);
     }
 
-    /// Why the connection is lost; `None` while it is not.
-    pub(super) fn loss(&self) -> Option<WireError> {
+    /// What went wrong; `None` while nothing has.
+    pub(super) fn cause(&self) -> Option<WireError> {
         match &*lock(&self.waiting) {
             Waiting::Open(_) => None,
-            Waiting::Lost(error) => Some(error.clone()),
+            Waiting::Lost { cause, .. } => Some(cause.clone()),
+        }
+    }
+
+    /// What requests are answered with once the connection is lost; `None` while it is not.
+    fn loss(&self) -> Option<WireError> {
+        match &*lock(&self.waiting) {
+            Waiting::Open(_) => None,
+            Waiting::Lost { closed, .. } => Some(closed.clone()),
         }
     }
 
@@ -191,7 +206,7 @@ impl Shared {
     pub(super) async fn watch_deadlines(&self) {
         loop {
             let wakes_at = match &mut *lock(&self.waiting) {
-                Waiting::Lost(_) => return,
+                Waiting::Lost { .. } => return,
                 Waiting::Open(waiters) => {
                     waiters.wakes_at = waiters.by_id.values().map(|waiter| waiter.deadline).min();
                     waiters.wakes_at
@@ -210,7 +225,7 @@ impl Shared {
     fn expire(&self) {
         let now = Instant::now();
         let late = match &*lock(&self.waiting) {
-            Waiting::Lost(_) => None,
+            Waiting::Lost { .. } => None,
             Waiting::Open(waiters) => waiters
                 .by_id
                 .iter()
@@ -253,8 +268,7 @@ impl Shared {
         WireError::FrameTooLarge { address: self.address.clone(), bytes: bytes as u64, bytes_max }
     }
 
-    pub(super) fn is_a_tls_listener(&self) -> WireError {
-        let reason = "this listener speaks TLS, but TLS is not configured for it".to_owned();
+    pub(super) fn tls_failed(&self, reason: String) -> WireError {
         WireError::Tls { address: self.address.clone(), reason }
     }
 }

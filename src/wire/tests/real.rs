@@ -8,8 +8,10 @@ use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::{CreateTopicsRequest, FetchRequest, OffsetFetchRequest, TopicName as KafkaTopicName};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::secrets::SecretSource;
+use crate::types::Secret;
 use crate::types::{PartitionIndex, TopicId, TopicName, TopicPartition};
-use crate::wire::{Client, PartitionAppend, ProduceRequest, Route, Settings, TopicAppends};
+use crate::wire::{Client, PartitionAppend, ProduceRequest, Route, SaslSettings, Settings, TopicAppends, WireError};
 
 /// A batch of one record without key, header and body apart.
 pub(crate) fn one_record(value: &[u8]) -> ([u8; 61], Bytes) {
@@ -118,4 +120,79 @@ async fn finds_coordinators_and_refuses_what_is_not_there() {
     assert!(client.leader(&missing).await.unwrap_err().to_string().contains("no-such-topic"));
     let all = client.metadata(None).await.unwrap();
     assert!(all.topics.keys().any(|name| name.as_str() == "__consumer_offsets"));
+}
+
+fn with_sasl(sasl: SaslSettings) -> Settings {
+    let bootstrap = std::env::var("WIRE_TEST_SASL_BOOTSTRAP").unwrap();
+    Settings { sasl: Some(sasl), ..Settings::plain(vec![bootstrap], "wire-test") }
+}
+
+fn literal(text: &str) -> SecretSource {
+    SecretSource::Literal(Secret::new(text.to_owned()))
+}
+
+/// The broker's `connections.max.reauth.ms` is a few seconds, so this outlives several sessions.
+async fn stays_connected(sasl: SaslSettings) {
+    let client = Client::new(with_sasl(sasl));
+    let all = client.metadata(None).await.unwrap();
+    let connection = client.connect(*all.brokers.keys().next().unwrap()).await.unwrap();
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_secs(12) {
+        let request = kafka_protocol::messages::MetadataRequest::default().with_topics(Some(Vec::new()));
+        let version = connection.version::<kafka_protocol::messages::MetadataRequest>().unwrap();
+        let first = connection.start(&request, version).await.unwrap();
+        let second = connection.start(&request, version).await.unwrap();
+        first.await.unwrap();
+        second.await.unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a broker at WIRE_TEST_SASL_BOOTSTRAP"]
+async fn authenticates_by_plain_and_stays() {
+    stays_connected(SaslSettings::Plain { username: "alice".to_owned(), password: literal("alice-secret") }).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a broker at WIRE_TEST_SASL_BOOTSTRAP"]
+async fn authenticates_by_scram_256_and_stays() {
+    stays_connected(SaslSettings::ScramSha256 { username: "bob".to_owned(), password: literal("bob-secret") }).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a broker at WIRE_TEST_SASL_BOOTSTRAP"]
+async fn authenticates_by_scram_512_and_stays() {
+    stays_connected(SaslSettings::ScramSha512 { username: "carol".to_owned(), password: literal("carol-secret") })
+        .await;
+}
+
+/// An unsigned token that expires at this second.
+fn token(expires: &str) -> String {
+    use base64::engine::{Engine, general_purpose::URL_SAFE_NO_PAD};
+    let claims = format!(r#"{{"sub":"dave","iat":0,"exp":{expires}}}"#);
+    format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(claims))
+}
+
+#[tokio::test]
+#[ignore = "needs a broker at WIRE_TEST_SASL_BOOTSTRAP"]
+async fn authenticates_by_token_and_stays() {
+    stays_connected(SaslSettings::OAuthBearer { token: literal(&token("32503680000")), extensions: vec![] }).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a broker at WIRE_TEST_SASL_BOOTSTRAP"]
+async fn names_what_the_broker_refuses() {
+    let wrong = [
+        SaslSettings::Plain { username: "alice".to_owned(), password: literal("wrong") },
+        SaslSettings::ScramSha256 { username: "bob".to_owned(), password: literal("wrong") },
+        SaslSettings::ScramSha512 { username: "nobody".to_owned(), password: literal("wrong") },
+        SaslSettings::OAuthBearer { token: literal(&token("1")), extensions: vec![] },
+    ];
+    for sasl in wrong {
+        let error = Client::new(with_sasl(sasl)).metadata(None).await.unwrap_err();
+        println!("{error}");
+        assert!(matches!(error, WireError::Authentication { .. }), "{error:?}");
+    }
+    let bootstrap = std::env::var("WIRE_TEST_SASL_BOOTSTRAP").unwrap();
+    println!("{}", Client::new(Settings::plain(vec![bootstrap], "wire-test")).metadata(None).await.unwrap_err());
 }

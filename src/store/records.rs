@@ -1,4 +1,4 @@
-//! The forms of state records: JSON keys and values, each value with the version of its form.
+//! State records as types.
 
 use std::collections::BTreeSet;
 
@@ -371,15 +371,4 @@ pub struct DaemonRecord {
     pub started_at_ms: i64,
     /// Where its API listens.
     pub listen: String,
-}
-
-/// A state record that can't be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("state record can't be read: {0}")]
-pub struct UnreadableRecord(pub String);
-
-/// Reads a record of a state topic: ours, or another group's (for its producer ids). `Ok(None)`: of a type that this
-/// version does not know and may skip. A null value is a removal.
-pub fn parse(_key: &[u8], _value: Option<&[u8]>) -> Result<Option<(Key, Option<Value>)>, UnreadableRecord> {
-    todo!()
 }

@@ -30,11 +30,8 @@ fn of_rows(rows: &[Row]) -> String {
     let mut markdown = "| key | type | default | allowed | meaning |\n|---|---|---|---|---|\n".to_owned();
     for row in rows {
         // Writing to a String can't fail.
-        let _ = writeln!(
-            markdown,
-            "| `{}` | {} | {} | {} | {} |",
-            row.key, row.form, row.default, row.allowed, row.about
-        );
+        let _ =
+            writeln!(markdown, "| `{}` | {} | {} | {} | {} |", row.key, row.form, row.default, row.allowed, row.about);
     }
     markdown
 }

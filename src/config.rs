@@ -82,7 +82,7 @@ fn read<'t>(report: &mut Report<'t>, root: &'t DeTable<'t>, file: &Path) -> Opti
     let daemon = daemon::read(report, top.get("daemon"));
     let clusters = cluster::read_all(report, top.get("cluster"));
     let links = link::read_all(report, top.get("link"));
-    if !top.has("link") {
+    if !top.was_tried("link") {
         report.refuse(
             &top.place,
             "there is no link, so there is nothing to do",

@@ -45,13 +45,14 @@ fn read_one<'t>(report: &mut Report<'t>, name: &ClusterName, value: &Value<'t>) 
         refuse_without_effect(report, &properties, is_tls, is_sasl);
     }
     let tls = if is_tls { Some(tls(report, &properties)) } else { None };
-    let sasl = if security.is_some() && is_sasl { Some(sasl(report, &value.key, &properties)) } else { None };
+    let is_sasl_wanted = is_sasl && (security.is_some() || properties.was_tried("sasl.mechanism"));
+    let sasl = if is_sasl_wanted { Some(sasl(report, &value.key, &properties)) } else { None };
     let client_id = properties.text("client.id").map_or("causeway", |(text, _)| text);
-    let mut wire = Settings::plain(bootstrap?, client_id);
+    let mut wire = Settings::plain(bootstrap.clone().unwrap_or_default(), client_id);
     milliseconds(report, &properties, "request.timeout.ms", 300_000, &mut wire.request_timeout);
     milliseconds(report, &properties, "socket.connection.setup.timeout.ms", 300_000, &mut wire.connect_timeout);
     milliseconds(report, &properties, "metadata.max.age.ms", 86_400_000, &mut wire.metadata_age_max);
-    security?;
+    bootstrap.and(security)?;
     wire.tls = tls.map_or(Some(None), |tls| tls.map(Some))?;
     wire.sasl = sasl.map_or(Some(None), |sasl| sasl.map(Some))?;
     let kafka = for_librdkafka(&properties, &wire, is_tls);

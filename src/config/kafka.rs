@@ -105,7 +105,7 @@ impl Properties {
             }
             None => {
                 let allowed: Vec<_> = USED.iter().map(|row| row.key).collect();
-                report.refuse_unknown(&value.key, name, &allowed);
+                self.refused.extend(report.refuse_unknown(&value.key, name, &allowed));
             }
         }
     }

@@ -10,6 +10,8 @@ use super::error::Problem;
 use super::excerpt::excerpt;
 use super::keys::{self, Section};
 
+const WHOLE: &str = "a whole number";
+
 /// A place in the file, and the path of the key that stands there.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
@@ -40,6 +42,11 @@ impl<'t> Report<'t> {
         self.problems.is_empty()
     }
 
+    /// How many problems there are so far.
+    pub(super) const fn count(&self) -> usize {
+        self.problems.len()
+    }
+
     pub(super) fn into_problems(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| (problem.line, problem.column));
         self.problems
@@ -62,14 +69,19 @@ impl<'t> Report<'t> {
         }
     }
 
-    /// Says that a key is not known, what is allowed in its place, and what may have been meant.
-    pub(super) fn refuse_unknown(&mut self, place: &Place, key: &str, allowed: &[&str]) {
+    /// Says that a key is not known, what is allowed in its place, and what was probably meant. Gives back the
+    /// latter, so that nobody complains a second time that it is missing.
+    pub(super) fn refuse_unknown(
+        &mut self,
+        place: &Place,
+        key: &str,
+        allowed: &[&'static str],
+    ) -> Option<&'static str> {
         let list = format!("allowed here: {}", allowed.join(", "));
-        let help = match keys::nearest(key, allowed.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`? {list}"),
-            None => list,
-        };
+        let near = keys::nearest(key, allowed.iter().copied());
+        let help = near.map_or_else(|| list.clone(), |near| format!("did you mean `{near}`? {list}"));
         self.refuse(place, format!("unknown key `{key}`"), Some(help));
+        near
     }
 
     /// The option that a text names, or a complaint with all of them.
@@ -145,6 +157,7 @@ impl<'t> Value<'t> {
     fn wrong_type(&self, report: &mut Report<'t>, wanted: &str) {
         let found = match self.value {
             DeValue::String(_) => "a string",
+            DeValue::Float(_) if wanted == WHOLE => "one with a fraction",
             DeValue::Integer(_) | DeValue::Float(_) => "a number",
             DeValue::Boolean(_) => "a boolean",
             DeValue::Datetime(_) => "a date",
@@ -187,7 +200,7 @@ impl<'t> Value<'t> {
         T: TryFrom<i64> + PartialOrd + std::fmt::Display,
     {
         let Some(integer) = self.value.as_integer() else {
-            self.wrong_type(report, "a whole number");
+            self.wrong_type(report, WHOLE);
             return None;
         };
         let number = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
@@ -273,18 +286,22 @@ pub(super) struct Table<'t> {
     /// Where it begins.
     pub(super) place: Place,
     values: BTreeMap<&'t str, Value<'t>>,
+    /// Keys that were written wrongly.
+    misspelt: Vec<&'static str>,
 }
 
 impl<'t> Table<'t> {
     pub(super) fn open_top(report: &mut Report<'t>, root: &'t DeTable<'t>) -> Self {
         let place = Place { key: String::new(), span: 0..0 };
-        Self { values: values(report, &place, root, &keys::TOP), place }
+        let (values, misspelt) = values(report, &place, root, &keys::TOP);
+        Self { place, values, misspelt }
     }
 
     /// Reads the keys of a table and refuses those that the section doesn't have.
     pub(super) fn open(report: &mut Report<'t>, value: &Value<'t>, section: &Section) -> Option<Self> {
         let table = value.table(report, "a table")?;
-        Some(Self { values: values(report, &value.place, table, section), place: value.key.clone() })
+        let (values, misspelt) = values(report, &value.place, table, section);
+        Some(Self { place: value.key.clone(), values, misspelt })
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Value<'t>> {
@@ -295,10 +312,15 @@ impl<'t> Table<'t> {
         self.values.contains_key(key)
     }
 
+    /// Whether a key is there, be it misspelt.
+    pub(super) fn was_tried(&self, key: &str) -> bool {
+        self.has(key) || self.misspelt.contains(&key)
+    }
+
     /// A value that must be there.
     pub(super) fn need(&self, report: &mut Report<'t>, key: &str, example: &str) -> Option<&Value<'t>> {
         let value = self.get(key);
-        if value.is_none() {
+        if !self.was_tried(key) {
             report.refuse(&self.place, format!("`{key}` is missing"), Some(format!("for example: {key} = {example}")));
         }
         value
@@ -310,8 +332,9 @@ fn values<'t>(
     place: &Place,
     table: &'t DeTable<'t>,
     section: &Section,
-) -> BTreeMap<&'t str, Value<'t>> {
+) -> (BTreeMap<&'t str, Value<'t>>, Vec<&'static str>) {
     let mut values = BTreeMap::new();
+    let mut misspelt = Vec::new();
     for (key, value) in table {
         let name = key.get_ref().as_ref();
         let value = Value::of_key(report, place, name, key.span(), value);
@@ -321,10 +344,10 @@ fn values<'t>(
             report.refuse(&value.key, *sentence, None);
         } else {
             let allowed: Vec<_> = section.rows.iter().map(|row| row.key).collect();
-            report.refuse_unknown(&value.key, name, &allowed);
+            misspelt.extend(report.refuse_unknown(&value.key, name, &allowed));
         }
     }
-    values
+    (values, misspelt)
 }
 
 /// The part of a path after the tables: what the user wrote as the key.

@@ -50,6 +50,21 @@ pub struct Assignment {
     pub lease: Lease,
 }
 
+impl Assignment {
+    /// Whether another assignment asks for the same work under the same kind of lease.
+    #[must_use]
+    pub fn is_same_work(&self, other: &Self) -> bool {
+        let Self { source, target, source_topic_id, target_topic_id, batch_bytes_max, start: _, priority, lease: _ } =
+            self;
+        *source == other.source
+            && *target == other.target
+            && *source_topic_id == other.source_topic_id
+            && *target_topic_id == other.target_topic_id
+            && *batch_bytes_max == other.batch_bytes_max
+            && *priority == other.priority
+    }
+}
+
 /// Where we are, and what may be on the target beyond it.
 #[derive(Debug)]
 pub(super) struct Known {

@@ -5,14 +5,6 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-<<<<<<< HEAD
-#[test]
-fn show() {
-    let text = std::fs::read_to_string(std::env::var("BAD").unwrap()).unwrap();
-    match Config::parse(&text, Path::new("causeway.toml")) {
-        Ok(c) => println!("{c:#?}"),
-        Err(e) => println!("{e}"),
-=======
 use crate::secrets::SecretSource;
 use crate::selection::{ExistingTarget, Naming};
 use crate::types::{ClusterName, LinkName, Secret, TopicName};
@@ -366,6 +358,5 @@ proptest! {
     #[test]
     fn random_characters_are_answered_and_never_panic(text in "[\\PC\n\r\t\"'=\\[\\]{}#.]{0,60}") {
         prop_assert!(parse(&text).is_err());
->>>>>>> sync
     }
 }

@@ -1,6 +1,5 @@
 //! The control loops of a link, where its shard is owned: the link's record, its topics, orders.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +89,7 @@ impl Link {
                 if record.digest == self.settings.digest {
                     return Ok(());
                 }
-                LinkRecord { digest: self.settings.digest.clone(), settings: BTreeMap::new(), ..record }
+                LinkRecord { digest: self.settings.digest.clone(), ..record }
             }
             None => {
                 let (producer_id, producer_epoch) = self.parts.target.allocate_producer_id().await?;
@@ -102,7 +101,6 @@ impl Link {
                     producer_epoch,
                     state: LinkState::Active,
                     digest: self.settings.digest.clone(),
-                    settings: BTreeMap::new(),
                     created_at_ms: super::requests::now_ms(),
                 }
             }

@@ -44,6 +44,8 @@ pub struct Settings {
     pub name: LinkName,
     /// Digest of its settings in this daemon's file.
     pub digest: String,
+    /// Those settings by key.
+    pub meaning: BTreeMap<String, String>,
     /// The data path.
     pub mirror: mirror::Settings,
     /// The loop over its topics.

@@ -89,7 +89,7 @@ impl Link {
                 if record.digest == self.settings.digest {
                     return Ok(());
                 }
-                LinkRecord { digest: self.settings.digest.clone(), ..record }
+                LinkRecord { digest: self.settings.digest.clone(), meaning: self.settings.meaning.clone(), ..record }
             }
             None => {
                 let (producer_id, producer_epoch) = self.parts.target.allocate_producer_id().await?;
@@ -101,6 +101,7 @@ impl Link {
                     producer_epoch,
                     state: LinkState::Active,
                     digest: self.settings.digest.clone(),
+                    meaning: self.settings.meaning.clone(),
                     created_at_ms: super::requests::now_ms(),
                 }
             }

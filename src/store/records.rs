@@ -121,6 +121,9 @@ pub struct LinkRecord {
     pub state: LinkState,
     /// Digest of the settings that the owner of the link works by.
     pub digest: String,
+    /// Those settings by key, so that a daemon with another file can name the key that differs.
+    #[serde(default)]
+    pub meaning: std::collections::BTreeMap<String, String>,
     /// When the link first started, by the owner's clock.
     pub created_at_ms: i64,
 }

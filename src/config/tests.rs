@@ -10,6 +10,7 @@ use crate::selection::{ExistingTarget, Naming};
 use crate::types::{ClusterName, LinkName, Secret, TopicName};
 use crate::wire::{PemSource, SaslSettings};
 
+mod cluster_messages;
 mod clusters;
 mod messages;
 mod parts;
@@ -262,81 +263,43 @@ fn the_file_is_looked_for_in_order() {
     assert!(missing.starts_with("can't read the configuration /nowhere/c.toml: "), "{missing}");
 }
 
+/// One word each.
+const KEYS: &str = "source target start rate topics match exclude rename sync interval tuning bootstrap.servers \
+                    bootstrap security.protocol sasl.mechanism \"sasl.mechanism\" sasl.password sasl.jaas.config \
+                    ssl.key.pem ssl.ca ssl.keystore.location listen api_token priority";
+
+/// One line each.
+const VALUES: &str = r#"true
+1.5
+2026-01-31T00:00:00Z
+1979-05-27
+[]
+[1, "x"]
+{}
+{ env = "X" }
+{ env = 1, file = "x" }
+{ a = { b = {} } }
+"a"
+"10s"
+"SASL_SSL"
+"PLAIN"
+"ä=ö"
+"org.apache.PlainLoginModule required username=\"u\" password='p';""#;
+
+const HEADERS: &str = "[daemon] [cluster.a] [cluster.b] [cluster] [link.l] [link] [[link.l.topics]] [link.l.sync] \
+                       [link.l.tuning] [link.l.topics] [[cluster]] [peers] [x.y] \u{feff} #ä \"\"\"";
+
 fn any_line() -> impl Strategy<Value = String> {
-    let key = prop_oneof![
-        "[a-z]{1,3}",
-        prop::sample::select(vec![
-            "source",
-            "target",
-            "start",
-            "rate",
-            "topics",
-            "match",
-            "exclude",
-            "rename",
-            "sync",
-            "interval",
-            "tuning",
-            "bootstrap.servers",
-            "bootstrap",
-            "security.protocol",
-            "sasl.mechanism",
-            "\"sasl.mechanism\"",
-            "sasl.password",
-            "sasl.jaas.config",
-            "ssl.key.pem",
-            "ssl.ca",
-            "ssl.keystore.location",
-            "listen",
-            "api_token",
-            "priority",
-        ])
-        .prop_map(str::to_owned),
-    ];
+    let one_of = |texts: Vec<&'static str>| prop::sample::select(texts).prop_map(str::to_owned);
+    let key = prop_oneof!["[a-z]{1,3}", one_of(KEYS.split_whitespace().collect())];
     let value = prop_oneof![
         "[ -~]{0,6}",
         "\"[a-z0-9:. /()${}]{0,8}\"",
         any::<i64>().prop_map(|number| number.to_string()),
-        prop::sample::select(vec![
-            "true",
-            "1.5",
-            "2026-01-31T00:00:00Z",
-            "1979-05-27",
-            "[]",
-            "[1, \"x\"]",
-            "{}",
-            "{ env = \"X\" }",
-            "{ env = 1, file = \"x\" }",
-            "{ a = { b = {} } }",
-            "\"a\"",
-            "\"10s\"",
-            "\"SASL_SSL\"",
-            "\"PLAIN\"",
-            "\"ä=ö\"",
-            "\"\"\"\nx\n\"\"\"",
-            "\"org.apache.PlainLoginModule required username=\\\"u\\\" password='p';\"",
-        ])
-        .prop_map(str::to_owned),
+        one_of(VALUES.lines().collect()),
     ];
-    let header = prop::sample::select(vec![
-        "[daemon]",
-        "[cluster.a]",
-        "[cluster.b]",
-        "[cluster]",
-        "[link.l]",
-        "[link]",
-        "[[link.l.topics]]",
-        "[link.l.sync]",
-        "[link.l.tuning]",
-        "[link.l.topics]",
-        "[[cluster]]",
-        "[peers]",
-        "[x.y]",
-        "\u{feff}",
-        "# ä",
-    ]);
     prop_oneof![
-        1 => header.prop_map(str::to_owned),
+        1 => one_of(HEADERS.split_whitespace().collect()),
         3 => (key, value).prop_map(|(key, value)| format!("{key} = {value}")),
     ]
 }

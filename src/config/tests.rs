@@ -46,10 +46,11 @@ fn link(text: &str) -> LinkConfig {
 
 /// The problems of a text as `line:column key: sentence (help)`.
 fn problems(text: &str) -> Vec<String> {
-    match parse(text) {
-        Ok(_) => Vec::new(),
-        Err(ConfigError::Invalid { problems, .. }) => problems.iter().map(in_a_line).collect(),
-        Err(error) => panic!("{error}"),
+    let Err(error) = parse(text) else { return Vec::new() };
+    assert!(!error.to_string().contains("hunter2"), "a password is shown: {error}");
+    match error {
+        ConfigError::Invalid { problems, .. } => problems.iter().map(in_a_line).collect(),
+        error => panic!("{error}"),
     }
 }
 
@@ -64,6 +65,25 @@ fn in_a_line(problem: &Problem) -> String {
 fn sample(name: &str) -> Config {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name);
     Config::load(Some(&file)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn every_sample_is_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let samples: Vec<_> = files.filter(|file| file.extension().is_some_and(|ending| ending == "toml")).collect();
+    assert!(samples.len() >= 2);
+    for file in samples {
+        Config::load(Some(&file)).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn the_systemd_unit_names_the_usual_file() {
+    let unit = include_str!("../../config/causeway.service");
+    assert!(unit.contains("\nType=notify\n"));
+    assert!(unit.contains("\nExecStart=/usr/bin/causeway run --config /etc/causeway/causeway.toml\n"));
+    assert!(unit.contains("\nRestartPreventExitStatus=2\n"), "a wrong configuration ends with 2");
 }
 
 #[test]

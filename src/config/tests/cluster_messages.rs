@@ -94,6 +94,32 @@ fn the_properties_of_a_cluster() {
     );
 }
 
+/// Whatever is wrong with a secret, it isn't shown.
+#[test]
+fn secrets_stay_hidden() {
+    for lines in [
+        "sasl.password = \"hunter2\"",
+        "sasl.passwort = \"hunter2\"\nsasl.password = \"hunter2\"",
+        "password = \"hunter2\"",
+        "sasl = { password = \"hunter2\", username = 1, what = 2 }",
+        "sasl.password = { value = \"hunter2\" }",
+        "sasl.password = [\"hunter2\"]",
+        "ssl.key.pem = \"hunter2\"\nsecurity.protocol = \"SSL\"",
+        "ssl.keystore.key = \"hunter2\"",
+        "ssl.keystore.password = \"hunter2\"",
+        "sasl.jaas.config = \"PlainLoginModule required username=u password=hunter2\"",
+        "sasl.jaas.config = \"hunter2\"",
+        "sasl.oauthbearer.client.credentials.client.secret = \"hunter2\"",
+        "sasl.password = hunter2",
+        "sasl.password = \"hunter2",
+        "sasl.password = \"\"\"\nhunter2 \\q\n\"\"\"",
+        "sasl.password \"hunter2\"",
+        "[cluster.a.sasl]\npassword = \"hunter2\"\noops = \"hunter2\"",
+    ] {
+        assert!(!problems(&with(lines)).is_empty(), "{lines}");
+    }
+}
+
 #[test]
 fn the_addresses_of_brokers() {
     let whole = |server: &str| SMALL.replace("\"a:9092\"", &format!("\"ok:1,{server}\""));

@@ -53,7 +53,7 @@ function stopNote(link, topic, partition, stop) {
     const verbs = make("div", "verbs", "To go on, one of:");
     const at = partition === null ? "" : ` --partition ${partition}`;
     for (const verb of stop.resolve) {
-      verbs.append(make("code", "", `causeway resolve ${shellWord(link)} --topic ${shellWord(topic)}${at} --with ${verb}`));
+      verbs.append(make("code", "", `causeway resolve --link ${shellWord(link)} --topic ${shellWord(topic)}${at} --with ${verb}`));
     }
     note.append(verbs);
   }

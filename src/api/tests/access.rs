@@ -45,7 +45,7 @@ async fn only_the_right_token_changes_anything() {
         assert_eq!((answer.status, answer.error().0.as_str()), (401, "unauthorized"), "{headers}");
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
     }
-    let answer = server.post(&format!("{PAUSE}?token={}", TOKEN.replace(" ", "+")), "", ALL).await;
+    let answer = server.post(&format!("{PAUSE}?token={}", TOKEN.replace(' ', "+")), "", ALL).await;
     assert_eq!(answer.status, 401);
     assert!(server.backend.orders().is_empty());
     assert_eq!(server.post(PAUSE, &format!("authorization: bearer {TOKEN}\r\n"), ALL).await.status, 202);

@@ -152,7 +152,7 @@ async fn orders_that_make_no_sense_are_refused() {
     let server = start(settings()).await;
     let long = "x".repeat(201);
     for (verb, body, status, start_of_message) in [
-        ("pause", "".to_owned(), 400, "the body can't be read as an order: EOF"),
+        ("pause", String::new(), 400, "the body can't be read as an order: EOF"),
         ("pause", "{}".to_owned(), 400, "the body can't be read as an order: missing field `topics`"),
         ("pause", r#"{"topics":[]}"#.to_owned(), 400, "the body can't be read as an order: invalid length 0"),
         (
@@ -250,7 +250,9 @@ fn assert_fields(description: &Value, schema: &Value, value: &Value, place: &str
             }
         }
         Value::Array(values) => {
-            values.iter().for_each(|value| assert_fields(description, &schema["items"], value, place));
+            for value in values {
+                assert_fields(description, &schema["items"], value, place);
+            }
         }
         Value::String(text) => {
             let allowed = schema["enum"].as_array();

@@ -16,7 +16,7 @@ use crate::wire::{Client, PartitionAppend, ProduceRequest, Route, SaslSettings, 
 /// A batch of one record without key, header and body apart.
 pub(crate) fn one_record(value: &[u8]) -> ([u8; 61], Bytes) {
     let zigzag = |n: usize| u64::try_from(n).unwrap() << 1;
-    let mut varint = |out: &mut BytesMut, mut n: u64| {
+    let varint = |out: &mut BytesMut, mut n: u64| {
         while n >= 0x80 {
             out.put_u8(u8::try_from(n & 0x7f).unwrap() | 0x80);
             n >>= 7;

@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, Request};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 
 use crate::types::BrokerId;
 use crate::wire::{Connection, Settings, WireError};
@@ -23,8 +23,8 @@ pub(crate) struct Received {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct FakeBroker {
-    pub(crate) stream: DuplexStream,
+pub(crate) struct FakeBroker<S = DuplexStream> {
+    pub(crate) stream: S,
 }
 
 impl Received {
@@ -70,7 +70,9 @@ impl FakeBroker {
         let (ours, stream) = tokio::io::duplex(64 << 10);
         (ours, Self { stream })
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> FakeBroker<S> {
     /// The next request; `None` when the client has hung up.
     pub(crate) async fn next(&mut self) -> Option<Received> {
         let length = self.stream.read_u32().await.ok()?;

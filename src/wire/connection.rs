@@ -1,6 +1,6 @@
 //! One connection to one broker.
 //!
-//! A task reads, a task writes, a task watches deadlines; they share [`Shared`] and end when the last handle is
+//! A task reads, a task writes, a task watches deadlines; they share one state and end when the last handle is
 //! dropped or the connection is lost. Responses are decoded by whoever waits for them.
 
 mod establish;

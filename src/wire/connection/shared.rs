@@ -14,6 +14,9 @@ use crate::tasks::TaskGroup;
 use crate::wire::tls::{explain, tls_error};
 use crate::wire::{WireError, lock};
 
+/// No request is waited for longer; beyond, time can't be counted.
+const WAIT_MAX: Duration = Duration::from_hours(24 * 365);
+
 /// What a response is waited for with.
 pub(super) type Answer = Result<Bytes, WireError>;
 
@@ -122,8 +125,9 @@ impl Shared {
             Waiting::Open(waiters) => waiters,
             Waiting::Lost { closed, .. } => return Err(closed.clone()),
         };
-        waiters.own_waits += patience.own_wait;
-        let deadline = now + patience.limit + waiters.own_waits;
+        waiters.own_waits = waiters.own_waits.saturating_add(patience.own_wait);
+        let whole_wait = patience.limit.saturating_add(waiters.own_waits).min(WAIT_MAX);
+        let deadline = now + whole_wait;
         let (limit, own_wait) = (patience.limit, patience.own_wait);
         waiters.by_id.insert(correlation_id, Waiter { answer, api, own_wait, limit, deadline });
         if waiters.wakes_at.is_none_or(|wakes_at| deadline < wakes_at) {

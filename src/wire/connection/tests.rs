@@ -87,8 +87,8 @@ async fn a_deadline_that_passes_closes_the_connection() {
 #[tokio::test(start_paused = true)]
 async fn long_polls_and_what_waits_behind_them_get_their_time() {
     let (connection, mut broker) = connected(&brief()).await;
-    let poll = connection.start(&fetch(Duration::from_secs(60)), 12).await.unwrap();
-    let newer_poll = connection.start(&fetch(Duration::from_secs(60)), 17).await.unwrap();
+    let poll = connection.start(&fetch(Duration::from_mins(1)), 12).await.unwrap();
+    let newer_poll = connection.start(&fetch(Duration::from_mins(1)), 17).await.unwrap();
     let behind = start(&connection, "behind").await;
     for pause in [58, 58] {
         let (request, _) = broker.expect::<FetchRequest>().await;
@@ -209,11 +209,8 @@ async fn a_caller_that_gives_up_waiting_for_its_place_leaves_no_trace() {
     // The pipe holds 64 KiB, so the queue fills behind a writer that can't go on.
     let text = "x".repeat(32_000);
     let mut pending = Vec::new();
-    loop {
-        match tokio::time::timeout(Duration::from_millis(1), start(&connection, &text)).await {
-            Ok(started) => pending.push(started),
-            Err(_) => break,
-        }
+    while let Ok(started) = tokio::time::timeout(Duration::from_millis(1), start(&connection, &text)).await {
+        pending.push(started);
     }
     assert!(pending.len() >= 64);
     for _ in 0..pending.len() {

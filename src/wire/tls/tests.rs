@@ -77,6 +77,7 @@ async fn listen((certificate, key): &(String, String), clients: Option<&Authorit
     Listener { address: BrokerAddress { host: "localhost".to_owned(), port }, tasks }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form that the settings want")]
 fn inline(text: &str) -> Option<PemSource> {
     Some(PemSource::Inline(Secret::new(text.to_owned())))
 }

@@ -30,15 +30,15 @@ impl Keeper {
     /// Runs until the tasks are stopped; then tells of the last losses as far as somebody listens.
     pub(super) async fn run<P>(self, ownership: &Ownership<P>) {
         let mut changes = ownership.changes();
-        let (announcer, mut taken) = mpsc::channel::<Grant>(64);
+        let (taken, mut announcements) = mpsc::channel::<Grant>(64);
         let mut known: BTreeMap<i32, Known> = BTreeMap::new();
         loop {
             changes.mark_unchanged();
             self.tell_of_losses(&mut known, ownership).await;
-            self.take_over_new(&mut known, ownership, &announcer);
+            self.take_over_new(&mut known, ownership, &taken);
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
-                Some(grant) = taken.recv() => self.announce(&mut known, grant).await,
+                Some(grant) = announcements.recv() => self.announce(&mut known, grant).await,
                 () = self.tasks.stopped() => break,
             }
         }

@@ -18,8 +18,8 @@ mod view;
 pub use form::{UnreadableRecord, parse};
 pub use handle::{Lease, Settings, ShardEvent, Store, StoreError, Write};
 pub use records::{
-    DaemonRecord, Key, LinkRecord, LinkState, MapRecord, PartitionState, PlanRecord, PlannedRun, PositionRecord,
-    RequestAction, RequestRecord, ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord,
+    DaemonRecord, Key, LinkRecord, LinkState, MapRecord, PartitionState, PlanRecord, PositionRecord, RequestAction,
+    RequestRecord, ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord,
     TopicState, Value,
 };
 pub use view::View;

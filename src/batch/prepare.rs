@@ -72,7 +72,7 @@ pub struct Prepared {
     /// CRC of the part of a header which, together with `body`, has the CRC in `header`.
     anchor: u32,
     /// Record bytes.
-    body: Bytes,
+    pub(super) body: Bytes,
     /// Their length, as a header writes it.
     length: BodyLength,
 }

@@ -280,25 +280,11 @@ pub enum PartitionState {
 pub struct PlanRecord {
     /// The life of the target topic.
     pub target_topic_id: Option<TopicId>,
-    /// Rising in source offset, target offset and sequence.
-    pub runs: Vec<PlannedRun>,
-}
-
-/// Records with consecutive source offsets that get consecutive target offsets and sequences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedRun {
-    /// The first source offset.
-    #[serde(rename = "s")]
-    pub source: SourceOffset,
-    /// Its target offset.
-    #[serde(rename = "t")]
-    pub target: TargetOffset,
-    /// Its sequence.
-    #[serde(rename = "q")]
-    pub sequence: Sequence,
-    /// How many.
-    #[serde(rename = "n")]
-    pub length: u64,
+    /// Planned runs, in the form of `OffsetMap::encode`. Sequences rise with target offsets from the position on.
+    pub runs: String,
+    /// What a former owner planned beyond the log end that its successor found, in the same form.
+    #[serde(default)]
+    pub inherited: String,
 }
 
 /// A closed chunk of an offset map.
@@ -315,6 +301,10 @@ pub struct ResolutionRecord {
     pub id: Uuid,
     /// What to do.
     pub verb: ResolveVerb,
+    /// The reason of the stop that it is about.
+    pub reason: String,
+    /// The source offset of the stop that it is about.
+    pub source_offset: Option<SourceOffset>,
     /// Who said so.
     pub who: String,
     /// When, milliseconds.

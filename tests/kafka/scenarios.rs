@@ -1,0 +1,3 @@
+//! What is tried on real brokers, one file per theme.
+
+mod harness_self_test;

@@ -65,6 +65,11 @@ impl Broker {
         Cluster::new(ClusterName::new("aws").unwrap(), Client::new(settings))
     }
 
+    /// Address of the listener where everybody may do everything.
+    pub(crate) fn open(&self) -> String {
+        format!("127.0.0.1:{}", self.side_door)
+    }
+
     /// Address of the listener where ACLs hold.
     pub(crate) fn guarded(&self) -> String {
         format!("127.0.0.1:{}", self.guarded)

@@ -5,6 +5,7 @@
 //! at an offset that was not asked for.
 //! Does not know: sessions, fetchers.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use crate::wire::{Leader, TopicMetadata};
 
 /// Between attempts when a person must do something first.
 const SLOW_PAUSE: Duration = Duration::from_secs(5);
+
+/// For how long a leader is waited for before the attempt counts as failed.
+const LEADER_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Failures that are told only when they last: leaders move without anybody being the worse for it.
 const FAILURES_UNTOLD: u32 = 4;
@@ -78,12 +82,7 @@ async fn look_until_found<S: Source>(
 ) -> Result<Leader, FetchStop> {
     loop {
         pause_before(source, slot, &trouble).await;
-        let look = {
-            // Never closed; without a permit there would be one look more at once, nothing worse.
-            let _permit = at_once.acquire().await.ok();
-            Inquiry { source, slot }.look(trouble).await
-        };
-        match look {
+        match (Inquiry { source, at_once, slot }).look(trouble).await {
             Look::Place(leader) => return Ok(leader),
             Look::Stop(stop) => return Err(stop),
             Look::Again { trouble: again, reason } => {
@@ -139,6 +138,7 @@ fn not_allowed<S: Source>(source: &S, slot: &Slot, operation: &str) -> String {
 /// One look at one partition.
 struct Inquiry<'a, S> {
     source: &'a S,
+    at_once: &'a Semaphore,
     slot: &'a mut Slot,
 }
 
@@ -169,6 +169,22 @@ impl<S: Source> Inquiry<'_, S> {
         }
     }
 
+    /// Asks with others, but not with all others: a deleted topic can have a thousand partitions. Leaders are not
+    /// asked for through here; the client puts those questions into one request, and some are long in coming.
+    async fn asked<T>(&self, question: impl Future<Output = T>) -> T {
+        // Never closed; without a permit there would be one question more at once, nothing worse.
+        let _permit = self.at_once.acquire().await.ok();
+        question.await
+    }
+
+    async fn leader(&self) -> Result<Leader, String> {
+        match tokio::time::timeout(LEADER_PATIENCE, self.source.leader(&self.slot.partition)).await {
+            Ok(Ok(leader)) => Ok(leader),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no leader was found within {LEADER_PATIENCE:?}")),
+        }
+    }
+
     fn again(&self, trouble: Trouble, error: &dyn std::fmt::Display) -> Look {
         let reason = format!("cluster {}, {}: {error}", self.source.name(), self.slot.partition);
         Look::Again { trouble, reason }
@@ -185,7 +201,7 @@ impl<S: Source> Inquiry<'_, S> {
 
     /// Looks the leader up.
     async fn locate(&mut self, trouble: Trouble) -> Look {
-        match self.source.leader(&self.slot.partition).await {
+        match self.leader().await {
             Ok(leader) => self.check_place(leader, trouble).await,
             // The leader can be unknown because the topic is gone, or because we may not see it.
             Err(error) => match self.check_topic(trouble.clone()).await {
@@ -225,14 +241,14 @@ impl<S: Source> Inquiry<'_, S> {
         Look::Place(leader)
     }
 
-    fn lost(&mut self, leader: Leader, error: &dyn std::fmt::Display) -> Look {
+    fn lost(&self, leader: Leader, error: &dyn std::fmt::Display) -> Look {
         let reason = format!("cluster {}, broker {}: {error}", self.source.name(), leader.broker);
         Look::Again { trouble: Trouble::Lost { reason: reason.clone() }, reason }
     }
 
     /// Whether the topic is there, and is the one we began with. Learns its id where that was not known.
     async fn check_topic(&mut self, trouble: Trouble) -> Result<TopicMetadata, Look> {
-        let metadata = match self.source.topic(&self.slot.partition.topic).await {
+        let metadata = match self.asked(self.source.topic(&self.slot.partition.topic)).await {
             Ok(metadata) => metadata,
             Err(error) => return Err(self.again(trouble, &error)),
         };
@@ -268,7 +284,7 @@ impl<S: Source> Inquiry<'_, S> {
         if let Err(look) = self.check_topic(trouble.clone()).await {
             return look;
         }
-        let leader = match self.source.leader(&self.slot.partition).await {
+        let leader = match self.leader().await {
             Ok(leader) if leader.epoch >= self.slot.leader_epoch => leader,
             Ok(_) => return self.again(trouble, &"metadata still shows an earlier leader"),
             Err(error) => return self.again(trouble, &error),
@@ -305,20 +321,20 @@ impl<S: Source> Inquiry<'_, S> {
     /// Log start and log end at this leader.
     async fn log_bounds(&self, leader: Leader) -> Result<(SourceOffset, SourceOffset), ClusterError> {
         let partition = &self.slot.partition;
-        let log_start = self.source.offset(partition, OffsetQuery::LogStart).await?.unwrap_or(SourceOffset::ZERO);
+        let log_start = self.asked(self.source.offset(partition, OffsetQuery::LogStart)).await?.unwrap_or(SourceOffset::ZERO);
         // The end of the current leader epoch is the log end, which can be beyond the high watermark.
         let log_end = if leader.epoch.0 >= 0 {
-            let end = self.source.epoch_end(partition, leader, leader.epoch).await?;
+            let end = self.asked(self.source.epoch_end(partition, leader, leader.epoch)).await?;
             SourceOffset::new(end.end_offset).unwrap_or(log_start)
         } else {
-            self.source.offset(partition, OffsetQuery::HighWatermark).await?.unwrap_or(log_start)
+            self.asked(self.source.offset(partition, OffsetQuery::HighWatermark)).await?.unwrap_or(log_start)
         };
         Ok((log_start, log_end))
     }
 
     async fn epoch_end_of_last(&self, leader: Leader) -> Result<Option<EpochEnd>, ClusterError> {
         match self.slot.last_epoch {
-            Some(epoch) => self.source.epoch_end(&self.slot.partition, leader, epoch).await.map(Some),
+            Some(epoch) => self.asked(self.source.epoch_end(&self.slot.partition, leader, epoch)).await.map(Some),
             None => Ok(None),
         }
     }
@@ -329,7 +345,7 @@ impl<S: Source> Inquiry<'_, S> {
 
     /// The same comparison that newer brokers make themselves at each fetch.
     async fn check_epoch(&mut self, leader: Leader, last: LeaderEpoch, trouble: Trouble) -> Result<(), Look> {
-        match self.source.epoch_end(&self.slot.partition, leader, last).await {
+        match self.asked(self.source.epoch_end(&self.slot.partition, leader, last)).await {
             Err(error) => Err(self.again(trouble, &error)),
             // The range is looked at before anything is concluded from an epoch that the leader doesn't know.
             Ok(EpochEnd { epoch: None, .. }) => Err(self.again(Trouble::OutOfRange, &"the leader epoch is unknown")),
@@ -358,7 +374,7 @@ impl<S: Source> Inquiry<'_, S> {
             return Look::Stop(FetchStop::Diverged { position, diverged_at });
         }
         let last = position.minus(1);
-        let found = match self.source.batch_at(&self.slot.partition, last).await {
+        let found = match self.asked(self.source.batch_at(&self.slot.partition, last)).await {
             Ok(found) => found,
             Err(error) if error.code() == Some(1) => None,
             Err(error) => return self.again(trouble, &error),
@@ -375,9 +391,9 @@ impl<S: Source> Inquiry<'_, S> {
         self.locate_again().await
     }
 
-    /// Boxed by way of the leader only: the checks above may lead here from `check_place`.
+    /// The leader, without the checks that led here.
     async fn locate_again(&mut self) -> Look {
-        match self.source.leader(&self.slot.partition).await {
+        match self.leader().await {
             Ok(leader) if leader.epoch >= self.slot.leader_epoch => {
                 self.slot.leader_epoch = leader.epoch;
                 Look::Place(leader)

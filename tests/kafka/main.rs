@@ -15,6 +15,8 @@
 mod admin;
 mod broker;
 mod checker;
+mod config;
+mod daemon;
 mod jars;
 mod judge;
 mod process;

@@ -72,7 +72,8 @@ fn finds_swapped_records() {
 
 #[test]
 fn finds_every_altered_field() {
-    let alter: [(&str, fn(&mut Entry)); 6] = [
+    type Alter = fn(&mut Entry);
+    let alter: [(&str, Alter); 6] = [
         ("key", |e| e.key = None),
         ("key", |e| e.key = Some(Vec::new())),
         ("value", |e| e.value.as_mut().unwrap().push(b'x')),

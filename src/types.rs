@@ -7,6 +7,7 @@
 mod names;
 mod offsets;
 mod producer;
+mod resolve;
 mod secret;
 
 pub use names::{
@@ -14,6 +15,7 @@ pub use names::{
 };
 pub use offsets::{LeaderEpoch, NegativeOffset, Run, SourceOffset, TargetOffset, Translation};
 pub use producer::{ProducerEpoch, ProducerId, Sequence};
+pub use resolve::ResolveVerb;
 pub use secret::Secret;
 
 #[cfg(test)]

@@ -1,0 +1,367 @@
+//! State records as types.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::types::{
+    LeaderEpoch, LinkName, PartitionIndex, ProducerEpoch, ProducerId, ResolveVerb, Sequence, SourceOffset,
+    TargetOffset, TopicId, TopicName,
+};
+
+/// The key of a state record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Key {
+    /// One link.
+    Link {
+        /// Its name.
+        link: LinkName,
+    },
+    /// One mirror topic of a link.
+    Topic {
+        /// The link.
+        link: LinkName,
+        /// The source topic.
+        topic: TopicName,
+    },
+    /// How far a mirror partition is.
+    Position {
+        /// The link.
+        link: LinkName,
+        /// The source topic.
+        topic: TopicName,
+        /// The partition.
+        partition: PartitionIndex,
+    },
+    /// What is about to be produced to a mirror partition.
+    Plan {
+        /// The link.
+        link: LinkName,
+        /// The source topic.
+        topic: TopicName,
+        /// The partition.
+        partition: PartitionIndex,
+    },
+    /// A closed chunk of the offset map of a mirror partition.
+    Map {
+        /// The link.
+        link: LinkName,
+        /// The source topic.
+        topic: TopicName,
+        /// The partition.
+        partition: PartitionIndex,
+        /// Chunks count up from 0; a later one holds later offsets.
+        chunk: u32,
+    },
+    /// A person's decision about a stopped partition.
+    Resolution {
+        /// The link.
+        link: LinkName,
+        /// The source topic.
+        topic: TopicName,
+        /// The partition.
+        partition: PartitionIndex,
+    },
+    /// Written by a new owner of a shard before it acts.
+    Takeover {
+        /// The shard: the state topic's partition.
+        shard: i32,
+    },
+    /// An order, written by anyone, carried out by the owner of the link's shard.
+    Request {
+        /// The link it is about.
+        link: LinkName,
+        /// Its own id.
+        id: Uuid,
+    },
+    /// A daemon of the group.
+    Daemon {
+        /// Its `daemon.id`.
+        id: String,
+    },
+}
+
+/// The value of a state record; which one belongs to which key is told by the names.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Of [`Key::Link`].
+    Link(LinkRecord),
+    /// Of [`Key::Topic`].
+    Topic(TopicRecord),
+    /// Of [`Key::Position`].
+    Position(PositionRecord),
+    /// Of [`Key::Plan`].
+    Plan(PlanRecord),
+    /// Of [`Key::Map`].
+    Map(MapRecord),
+    /// Of [`Key::Resolution`].
+    Resolution(ResolutionRecord),
+    /// Of [`Key::Takeover`].
+    Takeover(TakeoverRecord),
+    /// Of [`Key::Request`].
+    Request(RequestRecord),
+    /// Of [`Key::Daemon`].
+    Daemon(DaemonRecord),
+}
+
+/// A link as the group knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkRecord {
+    /// Kafka's id of the source cluster.
+    pub source_cluster_id: String,
+    /// Kafka's id of the target cluster.
+    pub target_cluster_id: String,
+    /// The data producer id: stored before its first use, kept for ever.
+    pub producer_id: ProducerId,
+    /// Its epoch; rises only at promote and fail over.
+    pub producer_epoch: ProducerEpoch,
+    /// Whether the link works or was paused by a person.
+    pub state: LinkState,
+    /// Digest of the settings that the owner of the link works by.
+    pub digest: String,
+    /// Those settings by key, so that a daemon with another file can name the key that differs.
+    #[serde(default)]
+    pub meaning: std::collections::BTreeMap<String, String>,
+    /// When the link first started, by the owner's clock.
+    pub created_at_ms: i64,
+}
+
+/// Lifecycle of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// Mirroring.
+    Active,
+    /// Paused by a person, all topics.
+    Paused,
+}
+
+/// One mirror topic: the published mapping "source topic -> target topic", and its lifecycle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicRecord {
+    /// The life of the source topic that is mirrored.
+    pub source_topic_id: Option<TopicId>,
+    /// The target topic's name.
+    pub target_topic: TopicName,
+    /// The life of the target topic.
+    pub target_topic_id: Option<TopicId>,
+    /// How many partitions are mirrored: those that exist on both sides.
+    pub partitions: i32,
+    /// Lifecycle.
+    pub state: TopicState,
+    /// Priority of its entry in the configuration; higher first.
+    pub priority: i32,
+    /// `max.message.bytes` of the target topic.
+    pub batch_bytes_max: usize,
+    /// Where partitions without a position begin, as far as they are among the first `start_partitions`.
+    pub start: StartAt,
+    /// How many partitions the source topic had when it was first published; those that came later begin at their
+    /// log start.
+    #[serde(default)]
+    pub start_partitions: i32,
+    /// What the settings of the target topic have from us.
+    #[serde(default)]
+    pub settings: SettingsRecord,
+    /// Why the topic as a whole can't be mirrored; `None` when it can.
+    pub stop: Option<StopRecord>,
+}
+
+/// What was done to the settings of a target topic, so that it can be undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsRecord {
+    /// Whether retention is switched off until the history has arrived.
+    pub is_history_held: bool,
+    /// Names of the settings that were copied from the source topic: reset when they are reset there.
+    pub copied: BTreeSet<String>,
+}
+
+/// Where a partition begins that was never mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartAt {
+    /// At the source's log start.
+    Earliest,
+    /// At the source's high watermark.
+    Latest,
+    /// At the first record with this timestamp (milliseconds) or later.
+    Timestamp(i64),
+}
+
+/// Lifecycle of a mirror topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TopicState {
+    /// Mirroring.
+    Mirroring,
+    /// Paused by a person.
+    Paused,
+    /// Can't be mirrored; see `stop`.
+    Stopped,
+}
+
+/// Why something stopped, as shown to people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopRecord {
+    /// A fixed word such as `batch_too_large`.
+    pub reason: String,
+    /// A sentence with the particulars and the remedy.
+    pub message: String,
+    /// Since when, milliseconds of the owner's wall clock.
+    pub since_ms: i64,
+    /// The source offset it is about.
+    pub source_offset: Option<SourceOffset>,
+    /// What `resolve --with` may be told.
+    pub resolve: Vec<ResolveVerb>,
+}
+
+/// How far a mirror partition is: a checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PositionRecord {
+    /// The life of the source topic the offsets are of.
+    pub source_topic_id: Option<TopicId>,
+    /// The life of the target topic the offsets are of.
+    pub target_topic_id: Option<TopicId>,
+    /// All records before it are acknowledged.
+    pub source_position: SourceOffset,
+    /// Leader epoch of the last source batch before the position.
+    pub source_leader_epoch: Option<LeaderEpoch>,
+    /// The target offset of the next record.
+    pub target_position: TargetOffset,
+    /// The sequence of the next record.
+    pub sequence: Sequence,
+    /// The map's runs since the last closed chunk, in the form of `OffsetMap::encode`.
+    pub open_runs: String,
+    /// The number of the chunk that they will become part of.
+    pub open_chunk: u32,
+    /// The id of the last resolution that was carried out.
+    pub resolution: Option<Uuid>,
+    /// What is shown to people.
+    pub status: StatusRecord,
+}
+
+/// What was last seen of a mirror partition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusRecord {
+    /// State of the partition.
+    pub state: PartitionState,
+    /// The daemon that owns it.
+    pub daemon: String,
+    /// Wall clock of this observation, milliseconds.
+    pub at_ms: i64,
+    /// The source's log start.
+    pub source_log_start: Option<SourceOffset>,
+    /// The source's high watermark.
+    pub source_high_watermark: Option<SourceOffset>,
+    /// The source's last stable offset.
+    pub source_last_stable: Option<SourceOffset>,
+    /// Age of the oldest high watermark not yet reached.
+    pub lag_ms: Option<u64>,
+    /// Time since the source last answered about this partition.
+    pub source_contact_age_ms: Option<u64>,
+    /// Why it stopped.
+    pub stop: Option<StopRecord>,
+}
+
+/// State of a mirror partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartitionState {
+    /// Mirroring.
+    Mirroring,
+    /// Taking over, not yet mirroring.
+    Starting,
+    /// Paused by a person.
+    Paused,
+    /// Stopped; see `stop`.
+    Stopped,
+}
+
+/// What is about to be produced: every record that may lie on the target behind the checkpoint stands in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRecord {
+    /// The life of the target topic.
+    pub target_topic_id: Option<TopicId>,
+    /// Planned runs, in the form of `OffsetMap::encode`. Sequences rise with target offsets from the position on.
+    pub runs: String,
+    /// What a former owner planned beyond the log end that its successor found, in the same form.
+    #[serde(default)]
+    pub inherited: String,
+}
+
+/// A closed chunk of an offset map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapRecord {
+    /// In the form of `OffsetMap::encode`.
+    pub runs: String,
+}
+
+/// A person's decision about a stopped partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolutionRecord {
+    /// The request it came from.
+    pub id: Uuid,
+    /// What to do.
+    pub verb: ResolveVerb,
+    /// The reason of the stop that it is about.
+    pub reason: String,
+    /// The source offset of the stop that it is about.
+    pub source_offset: Option<SourceOffset>,
+    /// Who said so.
+    pub who: String,
+    /// When, milliseconds.
+    pub at_ms: i64,
+}
+
+/// A new owner of a shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakeoverRecord {
+    /// Its `daemon.id`.
+    pub daemon: String,
+    /// Tells this takeover from every other one.
+    pub nonce: Uuid,
+}
+
+/// An order to a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestRecord {
+    /// What to do.
+    pub action: RequestAction,
+    /// Source topics it is about; `None`: all.
+    pub topics: Option<Vec<TopicName>>,
+    /// Who asked.
+    pub who: String,
+    /// When, milliseconds.
+    pub at_ms: i64,
+}
+
+/// What an order says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestAction {
+    /// Stop copying, keep the position.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Deal with a stopped partition.
+    Resolve {
+        /// `None`: all stopped partitions of the topics.
+        partition: Option<PartitionIndex>,
+        /// How.
+        verb: ResolveVerb,
+    },
+}
+
+/// A daemon of the group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonRecord {
+    /// causeway's version.
+    pub version: String,
+    /// Digest of each link's settings in its file.
+    pub digests: std::collections::BTreeMap<LinkName, String>,
+    /// When it started, milliseconds.
+    pub started_at_ms: i64,
+    /// Where its API listens.
+    pub listen: String,
+}

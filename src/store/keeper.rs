@@ -91,7 +91,7 @@ impl Keeper {
         let Some(found) = known.get_mut(&shard).filter(|known| known.grant.number() == grant.number()) else { return };
         if !found.was_announced && grant.is_held() {
             found.was_announced = true;
-            tracing::info!(shard, "shard taken over");
+            tracing::debug!(shard, "shard taken over");
             self.send(ShardEvent::Acquired(Lease::new(grant))).await;
         }
     }

@@ -27,6 +27,7 @@ mod compare;
 mod error;
 mod make;
 mod observe;
+mod publish;
 mod record;
 mod round;
 mod settings;

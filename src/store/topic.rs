@@ -139,7 +139,7 @@ impl StateTopic {
         let results =
             self.admin.describe_configs([&resource], &options()).await.map_err(|error| unavailable(&error))?;
         for result in results {
-            let resource = result.map_err(|code| unreadable_settings(&self.name, &code))?;
+            let resource = result.map_err(|code| unreadable_settings(&self.name, code))?;
             if let Some(policy) = resource.get("cleanup.policy").and_then(|entry| entry.value.clone()) {
                 return Ok(policy);
             }
@@ -161,6 +161,6 @@ fn unavailable(error: &rdkafka::error::KafkaError) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }
 
-fn unreadable_settings(name: &str, code: &RDKafkaErrorCode) -> StoreError {
+fn unreadable_settings(name: &str, code: RDKafkaErrorCode) -> StoreError {
     StoreError::Unavailable(format!("can't read the settings of {name} (DescribeConfigs on the topic): {code}"))
 }

@@ -34,6 +34,7 @@ pub(super) struct Job {
 pub(super) type Jobs = BTreeMap<TopicName, Job>;
 
 pub(super) async fn round(sync: &TopicSync, lease: &Lease) -> Result<RoundReport, SyncError> {
+    let _turn = sync.turn().await;
     let published = sync.store.view().topics(&sync.settings.link);
     let start = start_of_newcomers(sync, &published);
     let observation = observe(&sync.source, &sync.target, &sync.selection, published).await?;
@@ -47,9 +48,7 @@ pub(super) async fn round(sync: &TopicSync, lease: &Lease) -> Result<RoundReport
 
     let moment = Moment { now_ms: now_ms(), start };
     let writes = conclude(sync, &jobs, moment, &mut report);
-    if !writes.is_empty() {
-        sync.store.write(lease, writes).await?;
-    }
+    sync.publish(lease, writes).await?;
     sync.with_memory(|memory| memory.has_made_a_round = true);
     Ok(report)
 }

@@ -113,7 +113,8 @@ pub(super) fn changes(
     }
     if is_sync_on {
         let copied = copied(source, Some(&known), record.is_history_held);
-        for name in before.copied.iter().filter(|name| set_value(source, name).is_none()) {
+        let is_held = |name: &str| record.is_history_held && RETENTION.contains(&name);
+        for name in before.copied.iter().filter(|name| set_value(source, name).is_none() && !is_held(name)) {
             wanted.insert(name.clone(), None);
         }
         record.copied = copied.keys().cloned().collect();

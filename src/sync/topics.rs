@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::SyncError;
 use crate::cluster::Cluster;
@@ -72,6 +72,8 @@ pub struct TopicSync {
     pub(super) target: Cluster,
     pub(super) store: Store,
     pub(super) selection: Selection,
+    /// One permit: whoever has it may read topic records in order to write them.
+    pub(super) turn: Semaphore,
     memory: Mutex<Memory>,
     wake: Notify,
     reports: watch::Sender<RoundReport>,
@@ -87,6 +89,7 @@ impl TopicSync {
             target,
             store,
             selection,
+            turn: Semaphore::new(1),
             memory: Mutex::default(),
             wake: Notify::new(),
             reports: watch::Sender::new(RoundReport::default()),

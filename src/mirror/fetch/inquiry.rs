@@ -321,7 +321,8 @@ impl<S: Source> Inquiry<'_, S> {
     /// Log start and log end at this leader.
     async fn log_bounds(&self, leader: Leader) -> Result<(SourceOffset, SourceOffset), ClusterError> {
         let partition = &self.slot.partition;
-        let log_start = self.asked(self.source.offset(partition, OffsetQuery::LogStart)).await?.unwrap_or(SourceOffset::ZERO);
+        let log_start =
+            self.asked(self.source.offset(partition, OffsetQuery::LogStart)).await?.unwrap_or(SourceOffset::ZERO);
         // The end of the current leader epoch is the log end, which can be beyond the high watermark.
         let log_end = if leader.epoch.0 >= 0 {
             let end = self.asked(self.source.epoch_end(partition, leader, leader.epoch)).await?;

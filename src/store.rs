@@ -5,12 +5,25 @@
 //! handed out only when everything that its predecessor wrote has been read.
 //! Does not know: what the records mean to the data path.
 
+mod form;
 mod handle;
+mod keeper;
+mod open;
+mod reader;
 mod records;
+mod shard_hash;
+mod topic;
+mod view;
 
-pub use handle::{Lease, Settings, ShardEvent, Store, StoreError, View, Write};
+pub use form::{UnreadableRecord, parse};
+pub use handle::{Lease, Settings, ShardEvent, Store, StoreError, Write};
 pub use records::{
-    DaemonRecord, Key, LinkRecord, LinkState, MapRecord, PartitionState, PlanRecord, PlannedRun, PositionRecord,
-    RequestAction, RequestRecord, ResolutionRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord, TopicState,
-    Value, parse,
+    DaemonRecord, Key, LinkRecord, LinkState, MapRecord, PartitionState, PlanRecord, PositionRecord, RequestAction,
+    RequestRecord, ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord,
+    TopicState, Value,
 };
+pub use shard_hash::SHARDS;
+pub use view::View;
+
+#[cfg(test)]
+mod tests;

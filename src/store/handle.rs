@@ -1,12 +1,17 @@
 //! The handle by which everybody else reads and writes state.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rdkafka::consumer::ConsumerGroupMetadata;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use super::{Key, MapRecord, PlanRecord, PositionRecord, RequestRecord, TopicRecord, Value};
+use super::form::{encode_key, encode_value, key_text};
+use super::{DaemonRecord, Key, RequestRecord, Value, View, open, shard_hash};
+use crate::shards::{Grant, JobError, Ownership, Poster, Record, WriterHandle};
 use crate::tasks::TaskGroup;
 use crate::types::{LinkName, PartitionIndex, TopicName};
 
@@ -19,14 +24,16 @@ pub struct Settings {
     pub group: String,
     /// This daemon's `daemon.id`: the static member id.
     pub daemon_id: String,
-    /// Session time-out of the membership; default 10 s.
+    /// Session time-out of the membership; default 10 s. Within the broker's `group.min.session.timeout.ms` (6 s) and
+    /// `group.max.session.timeout.ms`.
     pub session_timeout: Duration,
 }
 
 /// State could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The shard was lost; whoever wrote must stop working on it.
+    /// The shard was lost; whoever wrote must stop working on it. The write may have happened or not: the next owner
+    /// reads what is there.
     #[error("shard {shard} is no longer ours")]
     LeaseLost {
         /// The shard.
@@ -42,24 +49,30 @@ pub enum StoreError {
 
 /// The proof that this daemon owns a shard. Clones stand for the same lease.
 #[derive(Debug, Clone)]
-pub struct Lease {}
+pub struct Lease {
+    grant: Grant,
+}
 
 impl Lease {
+    pub(super) fn new(grant: Grant) -> Self {
+        Self { grant }
+    }
+
     /// The shard: the state topic's partition.
     #[must_use]
     pub fn shard(&self) -> i32 {
-        todo!()
+        self.grant.shard()
     }
 
     /// Whether it is still ours, as far as this daemon knows.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        todo!()
+        self.grant.is_held()
     }
 
     /// Waits until it is lost.
     pub async fn lost(&self) {
-        todo!()
+        self.grant.lost().await;
     }
 }
 
@@ -74,6 +87,7 @@ pub enum ShardEvent {
 
 /// One change of state.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "most are the large one, and few exist at a time")]
 pub enum Write {
     /// Store a value.
     Put(Key, Value),
@@ -81,121 +95,158 @@ pub enum Write {
     Remove(Key),
 }
 
-/// Everything that the state topic says, on every daemon.
-#[derive(Debug, Clone)]
-pub struct View {}
+/// How long [`Store::close`] waits for threads.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
-impl View {
-    /// The value of a key.
-    #[must_use]
-    pub fn get(&self, _key: &Key) -> Option<Arc<Value>> {
-        todo!()
-    }
+/// The state of a daemon group. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    pub(super) inner: Arc<Inner>,
+}
 
-    /// All topics of a link, by source topic.
-    #[must_use]
-    pub fn topics(&self, _link: &LinkName) -> Vec<(TopicName, TopicRecord)> {
-        todo!()
-    }
+pub(super) struct Inner {
+    pub(super) was_created: bool,
+    pub(super) view: View,
+    pub(super) ownership: Arc<Ownership<ConsumerGroupMetadata>>,
+    pub(super) writer: WriterHandle,
+    pub(super) poster: Poster,
+    pub(super) trouble: watch::Sender<Option<String>>,
+    pub(super) is_at_end: watch::Sender<bool>,
+    pub(super) tasks: TaskGroup,
+    pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
+}
 
-    /// One topic of a link.
-    #[must_use]
-    pub fn topic(&self, _link: &LinkName, _topic: &TopicName) -> Option<TopicRecord> {
-        todo!()
-    }
-
-    /// The checkpoint of a partition.
-    #[must_use]
-    pub fn position(&self, _link: &LinkName, _topic: &TopicName, _part: PartitionIndex) -> Option<PositionRecord> {
-        todo!()
-    }
-
-    /// The plan of a partition.
-    #[must_use]
-    pub fn plan(&self, _link: &LinkName, _topic: &TopicName, _part: PartitionIndex) -> Option<PlanRecord> {
-        todo!()
-    }
-
-    /// The closed map chunks of a partition, by rising chunk number.
-    #[must_use]
-    pub fn map_chunks(&self, _link: &LinkName, _topic: &TopicName, _part: PartitionIndex) -> Vec<(u32, MapRecord)> {
-        todo!()
-    }
-
-    /// Open requests for a link, oldest first.
-    #[must_use]
-    pub fn requests(&self, _link: &LinkName) -> Vec<(Uuid, RequestRecord)> {
-        todo!()
-    }
-
-    /// All records, for listings.
-    #[must_use]
-    pub fn all(&self) -> Vec<(Key, Arc<Value>)> {
-        todo!()
-    }
-
-    /// Changes its value whenever any record that is not a position, plan or map changed.
-    #[must_use]
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        todo!()
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks.stop();
     }
 }
 
-/// The state of a daemon group. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Store {}
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("ownership", &self.inner.ownership).finish_non_exhaustive()
+    }
+}
 
 impl Store {
     /// Creates the state topic where it is absent, reads it to its end, joins the group. The second value tells of
     /// shards; it must be read, and each `Lost` obeyed. `was_created` says whether the topic had been absent.
-    pub async fn open(_settings: Settings, _tasks: &TaskGroup) -> Result<(Self, mpsc::Receiver<ShardEvent>), StoreError> {
-        todo!()
+    ///
+    /// Waits for as long as the state takes to read. The store stops with `tasks`, or by [`Store::close`].
+    pub async fn open(settings: Settings, tasks: &TaskGroup) -> Result<(Self, mpsc::Receiver<ShardEvent>), StoreError> {
+        open::open(settings, tasks).await
     }
 
-    /// Whether [`Store::open`] found no state topic and made it: then target topics that already hold records must
-    /// not be mirrored into.
+    /// Whether [`Store::open`] found no state topic and made it. A restart forgets this; what must hold for longer
+    /// hangs on the records themselves.
     #[must_use]
     pub fn was_created(&self) -> bool {
-        todo!()
+        self.inner.was_created
     }
 
     /// What the state topic says.
     #[must_use]
     pub fn view(&self) -> &View {
-        todo!()
+        &self.inner.view
     }
 
-    /// The shard of a link's control loops.
+    /// The shard of a link's control loops. Its lease writes the link, its topics, resolutions and requests.
     #[must_use]
-    pub fn shard_of_link(&self, _link: &LinkName) -> i32 {
-        todo!()
+    pub fn shard_of_link(&self, link: &LinkName) -> i32 {
+        shard_hash::of_link(link)
     }
 
-    /// The shard of a mirror partition.
+    /// The shard of a mirror partition. Its lease writes the partition's position, plan and map.
     #[must_use]
-    pub fn shard_of_partition(&self, _link: &LinkName, _topic: &TopicName, _part: PartitionIndex) -> i32 {
-        todo!()
+    pub fn shard_of_partition(&self, link: &LinkName, topic: &TopicName, partition: PartitionIndex) -> i32 {
+        shard_hash::of_partition(link, topic, partition)
     }
 
     /// Writes records of the lease's shard, all or none, proving the lease. Returns when they are committed. Writes
-    /// of many callers share a transaction.
-    pub async fn write(&self, _lease: &Lease, _writes: Vec<Write>) -> Result<(), StoreError> {
-        todo!()
+    /// of many callers share a transaction. The view shows them when they have been read back, soon after.
+    ///
+    /// Writes by one caller that awaits each are in order; a write whose future is dropped may still happen.
+    pub async fn write(&self, lease: &Lease, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.check_usable()?;
+        let shard = lease.shard();
+        let records = writes.iter().map(|write| encode(write, shard)).collect::<Result<Vec<_>, _>>()?;
+        if !lease.is_held() {
+            return Err(StoreError::LeaseLost { shard });
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.inner.writer.write(lease.grant.clone(), records).await.map_err(|error| match error {
+            JobError::Lost => StoreError::LeaseLost { shard },
+            JobError::Unavailable(reason) => StoreError::Unavailable(reason),
+        })
     }
 
     /// Leaves an order for the owner of the link. Needs no lease.
-    pub async fn post_request(&self, _link: &LinkName, _request: RequestRecord) -> Result<Uuid, StoreError> {
-        todo!()
+    pub async fn post_request(&self, link: &LinkName, request: RequestRecord) -> Result<Uuid, StoreError> {
+        let id = Uuid::new_v4();
+        self.post(Key::Request { link: link.clone(), id }, Value::Request(request)).await?;
+        Ok(id)
+    }
+
+    /// Tells the group about this daemon. Needs no lease: nobody else writes this key.
+    pub async fn post_daemon(&self, id: &str, daemon: DaemonRecord) -> Result<(), StoreError> {
+        self.post(Key::Daemon { id: id.to_owned() }, Value::Daemon(daemon)).await
+    }
+
+    async fn post(&self, key: Key, value: Value) -> Result<(), StoreError> {
+        self.check_usable()?;
+        let shard = shard_hash::of_key(&key);
+        let record = encode(&Write::Put(key, value), shard)?;
+        self.inner.poster.post(&record).await.map_err(StoreError::Unavailable)
     }
 
     /// Whether the state is read to its end and the membership joined.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        todo!()
+        *self.inner.is_at_end.borrow() && self.inner.ownership.membership().is_some() && self.check_usable().is_ok()
     }
 
-    /// Leaves the group and stops all threads.
-    pub async fn close(&self) {
-        todo!()
+    /// Why the state can't be used any more, if so: all shards are lost then, and only a restart helps.
+    #[must_use]
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.inner.trouble.subscribe()
     }
+
+    /// Stops all threads, giving up the shards at once. The group gives them to others when this daemon has not come
+    /// back within the session time-out: it is a static member, so a quick restart finds its shards where they were.
+    pub async fn close(&self) {
+        self.inner.tasks.stop();
+        self.inner.ownership.lose_all();
+        self.inner.tasks.close().await;
+        let threads = std::mem::take(&mut *self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // A thread may sit in a call to a cluster that doesn't answer, which nothing interrupts; it ends by itself.
+        let deadline = tokio::time::Instant::now() + CLOSE_PATIENCE;
+        while threads.iter().any(|thread| !thread.is_finished()) && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn check_usable(&self) -> Result<(), StoreError> {
+        match &*self.inner.trouble.borrow() {
+            None => Ok(()),
+            Some(reason) => Err(StoreError::Unusable(reason.clone())),
+        }
+    }
+}
+
+/// A record of the shard. A key of another shard is refused: two partitions would hold one key.
+pub(super) fn encode(write: &Write, shard: i32) -> Result<Record, StoreError> {
+    let (key, value) = match write {
+        Write::Put(key, value) => (key, Some(value)),
+        Write::Remove(key) => (key, None),
+    };
+    let belongs_to = shard_hash::of_key(key);
+    if belongs_to != shard {
+        let key = key_text(key);
+        return Err(StoreError::Unavailable(format!("{key} belongs to shard {belongs_to}, not to shard {shard}")));
+    }
+    let refused = |error: super::UnreadableRecord| StoreError::Unavailable(error.to_string());
+    let value = value.map(|value| encode_value(key, value)).transpose().map_err(refused)?;
+    Ok(Record { shard, key: encode_key(key).map_err(refused)?, value })
 }

@@ -1,4 +1,6 @@
-//! The forms of state records: JSON keys and values, each value with the version of its form.
+//! State records as types.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -119,6 +121,9 @@ pub struct LinkRecord {
     pub state: LinkState,
     /// Digest of the settings that the owner of the link works by.
     pub digest: String,
+    /// Those settings by key, so that a daemon with another file can name the key that differs.
+    #[serde(default)]
+    pub meaning: std::collections::BTreeMap<String, String>,
     /// When the link first started, by the owner's clock.
     pub created_at_ms: i64,
 }
@@ -150,10 +155,26 @@ pub struct TopicRecord {
     pub priority: i32,
     /// `max.message.bytes` of the target topic.
     pub batch_bytes_max: usize,
-    /// Where partitions without a position begin.
+    /// Where partitions without a position begin, as far as they are among the first `start_partitions`.
     pub start: StartAt,
+    /// How many partitions the source topic had when it was first published; those that came later begin at their
+    /// log start.
+    #[serde(default)]
+    pub start_partitions: i32,
+    /// What the settings of the target topic have from us.
+    #[serde(default)]
+    pub settings: SettingsRecord,
     /// Why the topic as a whole can't be mirrored; `None` when it can.
     pub stop: Option<StopRecord>,
+}
+
+/// What was done to the settings of a target topic, so that it can be undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsRecord {
+    /// Whether retention is switched off until the history has arrived.
+    pub is_history_held: bool,
+    /// Names of the settings that were copied from the source topic: reset when they are reset there.
+    pub copied: BTreeSet<String>,
 }
 
 /// Where a partition begins that was never mirrored.
@@ -262,25 +283,11 @@ pub enum PartitionState {
 pub struct PlanRecord {
     /// The life of the target topic.
     pub target_topic_id: Option<TopicId>,
-    /// Rising in source offset, target offset and sequence.
-    pub runs: Vec<PlannedRun>,
-}
-
-/// Records with consecutive source offsets that get consecutive target offsets and sequences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedRun {
-    /// The first source offset.
-    #[serde(rename = "s")]
-    pub source: SourceOffset,
-    /// Its target offset.
-    #[serde(rename = "t")]
-    pub target: TargetOffset,
-    /// Its sequence.
-    #[serde(rename = "q")]
-    pub sequence: Sequence,
-    /// How many.
-    #[serde(rename = "n")]
-    pub length: u64,
+    /// Planned runs, in the form of `OffsetMap::encode`. Sequences rise with target offsets from the position on.
+    pub runs: String,
+    /// What a former owner planned beyond the log end that its successor found, in the same form.
+    #[serde(default)]
+    pub inherited: String,
 }
 
 /// A closed chunk of an offset map.
@@ -297,6 +304,10 @@ pub struct ResolutionRecord {
     pub id: Uuid,
     /// What to do.
     pub verb: ResolveVerb,
+    /// The reason of the stop that it is about.
+    pub reason: String,
+    /// The source offset of the stop that it is about.
+    pub source_offset: Option<SourceOffset>,
     /// Who said so.
     pub who: String,
     /// When, milliseconds.
@@ -353,15 +364,4 @@ pub struct DaemonRecord {
     pub started_at_ms: i64,
     /// Where its API listens.
     pub listen: String,
-}
-
-/// A state record that can't be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("state record can't be read: {0}")]
-pub struct UnreadableRecord(pub String);
-
-/// Reads a record of a state topic: ours, or another group's (for its producer ids). `Ok(None)`: of a type that this
-/// version does not know and may skip. A null value is a removal.
-pub fn parse(_key: &[u8], _value: Option<&[u8]>) -> Result<Option<(Key, Option<Value>)>, UnreadableRecord> {
-    todo!()
 }

@@ -86,6 +86,14 @@ pub enum WireError {
         /// Why.
         reason: String,
     },
+    /// We may not use this topic, group or transactional id, so the cluster won't say which broker has it.
+    #[error("{what} may not be used: {reason}")]
+    Denied {
+        /// What we asked for.
+        what: String,
+        /// The cluster's error.
+        reason: String,
+    },
     /// Metadata names no such broker, or no leader, at the moment.
     #[error("{what} is not available at the moment: {reason}")]
     NotAvailable {
@@ -115,9 +123,11 @@ impl WireError {
             Self::Connect { .. } | Self::Timeout { .. } | Self::Closed { .. } | Self::NotAvailable { .. } => {
                 Advice::Retry
             }
-            Self::Tls { .. } | Self::Authentication { .. } | Self::Malformed { .. } | Self::FrameTooLarge { .. } => {
-                Advice::RetrySlowly
-            }
+            Self::Tls { .. }
+            | Self::Authentication { .. }
+            | Self::Malformed { .. }
+            | Self::FrameTooLarge { .. }
+            | Self::Denied { .. } => Advice::RetrySlowly,
             Self::Unsupported { .. } | Self::Encode { .. } => Advice::GiveUp,
         }
     }
@@ -132,6 +142,7 @@ impl WireError {
             | Self::Authentication { .. }
             | Self::Unsupported { .. }
             | Self::Encode { .. }
+            | Self::Denied { .. }
             | Self::NotAvailable { .. } => false,
         }
     }

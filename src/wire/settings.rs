@@ -39,7 +39,7 @@ impl Settings {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             frame_bytes_max: 128 << 20,
-            metadata_age_max: Duration::from_secs(60),
+            metadata_age_max: Duration::from_mins(1),
         }
     }
 }

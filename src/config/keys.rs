@@ -1,0 +1,297 @@
+//! The keys of our own tables. The documentation's tables are made from the same rows; a test compares them.
+
+/// One key, and what the documentation says of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    /// The key.
+    pub(super) key: &'static str,
+    /// What its value is.
+    pub(super) form: &'static str,
+    /// What is taken without it.
+    pub(super) default: &'static str,
+    /// The values that are allowed.
+    pub(super) allowed: &'static str,
+    /// What it does.
+    pub(super) about: &'static str,
+}
+
+/// One table of the file.
+#[derive(Debug)]
+pub(super) struct Section {
+    /// Its heading in the documentation.
+    pub(super) title: &'static str,
+    /// The keys it may have.
+    pub(super) rows: &'static [Row],
+    /// Keys that a later version will have, and what to say of them until then.
+    pub(super) later: &'static [(&'static str, &'static str)],
+}
+
+const fn row(
+    key: &'static str,
+    form: &'static str,
+    default: &'static str,
+    allowed: &'static str,
+    about: &'static str,
+) -> Row {
+    Row { key, form, default, allowed, about }
+}
+
+pub(super) static TOP: Section = Section {
+    title: "The file",
+    rows: &[
+        row("daemon", "table", "all its defaults", "once", "the daemon itself"),
+        row(
+            "cluster",
+            "tables",
+            "required",
+            "`[cluster.NAME]`; letters, digits, `-`, `_`",
+            "how each cluster is reached",
+        ),
+        row(
+            "link",
+            "tables",
+            "required",
+            "`[link.NAME]`; letters, digits, `-`, `_`",
+            "which cluster is mirrored to which",
+        ),
+    ],
+    later: &[
+        ("peers", "sessions between daemons (`[peers]`) are not available yet"),
+        ("peer", "sessions between daemons (`[peer.NAME]`) are not available yet"),
+    ],
+};
+
+pub(super) static DAEMON: Section = Section {
+    title: "`[daemon]`",
+    rows: &[
+        row(
+            "id",
+            "string",
+            "the host name",
+            "1 to 249 letters, digits, `.`, `_`, `-`",
+            "tells the daemons of one group apart; must stay the same across restarts",
+        ),
+        row(
+            "group",
+            "string",
+            "`causeway`",
+            "letters, digits, `-`, `_`",
+            "daemons of one group share the work; the state topic is `__causeway.GROUP`",
+        ),
+        row("listen", "address", "`127.0.0.1:8480`", "IP address and port", "status page, API, metrics"),
+        row(
+            "api_token",
+            "secret",
+            "none",
+            "not empty",
+            "what callers must show to change state; without it nothing can, on loopback either",
+        ),
+        row(
+            "tls_certificate",
+            "path",
+            "none",
+            "PEM file; goes with `tls_key`",
+            "TLS for `listen`; required off loopback where there is an `api_token`",
+        ),
+        row(
+            "tls_key",
+            "secret",
+            "none",
+            "PEM text; goes with `tls_certificate`",
+            "the private key: `{ file = \"/path\" }`",
+        ),
+    ],
+    later: &[],
+};
+
+pub(super) static LINK: Section = Section {
+    title: "`[link.NAME]`",
+    rows: &[
+        row("source", "string", "required", "the name of a cluster", "the cluster that is read"),
+        row(
+            "target",
+            "string",
+            "required",
+            "the name of another cluster",
+            "the cluster that is written, and that keeps the state",
+        ),
+        row(
+            "offsets",
+            "string",
+            "`translate`",
+            "`translate`; `preserve` and `preserve-or-stop` are not available yet",
+            "how source and target offsets relate",
+        ),
+        row(
+            "start",
+            "string or date",
+            "`earliest`",
+            "`earliest`, `latest`, or a time such as `2026-01-31T00:00:00Z`",
+            "where topics begin that exist when the link first starts; later ones begin at their beginning",
+        ),
+        row(
+            "rate",
+            "rate",
+            "no limit",
+            "`1 kB/s` to `1000 GB/s`",
+            "the most that the link copies; under it topics with a higher `priority` go first",
+        ),
+        row(
+            "mirrormaker_topics",
+            "boolean",
+            "`false`",
+            "`false`; `true` is not available yet",
+            "write MirrorMaker's own topics as well",
+        ),
+        row(
+            "topics",
+            "list of tables",
+            "required",
+            "at least one",
+            "which topics are mirrored, see `[[link.NAME.topics]]`",
+        ),
+        row("sync", "table", "all its defaults", "once", "see `[link.NAME.sync]`"),
+        row("tuning", "table", "all its defaults", "once", "see `[link.NAME.tuning]`"),
+    ],
+    later: &[
+        ("groups", "synchronising consumer groups (`[[link.NAME.groups]]`) is not available yet"),
+        ("protect", "protecting mirror topics by ACLs (`protect`) is not available yet"),
+    ],
+};
+
+pub(super) static TOPICS: Section = Section {
+    title: "`[[link.NAME.topics]]`",
+    rows: &[
+        row(
+            "match",
+            "string",
+            "this or `name`",
+            "a regular expression for the whole name",
+            "selects topics, but no internal ones",
+        ),
+        row("name", "string", "this or `match`", "the name of a topic", "selects one topic, also an internal one"),
+        row(
+            "exclude",
+            "string or list",
+            "nothing",
+            "regular expressions for whole names; goes with `match`",
+            "leaves topics out; later entries don't see them",
+        ),
+        row(
+            "rename",
+            "string",
+            "the same name",
+            "`${0}` the whole name, `${1}` or `${word}` a capture of `match`",
+            "the name on the target",
+        ),
+        row("prefix", "string", "the same name", "instead of `rename`", "a text put before the name on the target"),
+        row("priority", "integer", "`0`", "-2147483648 to 2147483647", "higher ones go first where `rate` limits"),
+        row("replication_factor", "integer", "the target's", "1 to 32767", "for mirror topics that causeway creates"),
+        row(
+            "local_writers",
+            "boolean",
+            "`false`",
+            "`true`, `false`",
+            "applications on the target write to the mirror topic as well",
+        ),
+        row(
+            "existing_target",
+            "string",
+            "`refuse`",
+            "`refuse`, `translate`",
+            "what to do where the target topic already has records that causeway didn't write",
+        ),
+    ],
+    later: &[],
+};
+
+pub(super) static SYNC: Section = Section {
+    title: "`[link.NAME.sync]`",
+    rows: &[
+        row("configs", "boolean", "`true`", "`true`, `false`", "the settings of topics follow the source"),
+        row(
+            "acls",
+            "boolean",
+            "`false`",
+            "`false`; `true` is not available yet",
+            "the ACLs of topics follow the source",
+        ),
+        row("interval", "duration", "`10s`", "`1s` to `1h`", "how often topics, partitions and settings are compared"),
+        row(
+            "group_interval",
+            "duration",
+            "`1s`",
+            "`100ms` to `1h`",
+            "how often the positions of groups are compared; without effect until groups are available",
+        ),
+    ],
+    later: &[],
+};
+
+pub(super) static TUNING: Section = Section {
+    title: "`[link.NAME.tuning]`",
+    rows: &[
+        row(
+            "buffer_max",
+            "size",
+            "`64 MiB`",
+            "`4 MiB` to `64 GiB`",
+            "the most that the link holds in memory, fetched and not yet acknowledged",
+        ),
+        row(
+            "inbox_max",
+            "size",
+            "`4 MiB`",
+            "`64 KiB` to `1 GiB`, at most `buffer_max`",
+            "the most that one partition holds of it before it is produced",
+        ),
+        row(
+            "merge_max",
+            "size",
+            "`1 MiB`",
+            "`0 B` to `16 MiB`",
+            "the largest batch that small neighbours are merged to, below the target's `max.message.bytes` in any case; `0 B` = never merge",
+        ),
+        row(
+            "fetch_connections",
+            "integer",
+            "`2`",
+            "1 to 32",
+            "connections to each source broker for fetching; more help where the round trip is long",
+        ),
+        row(
+            "fetch_wait_max",
+            "duration",
+            "`500ms`",
+            "`1ms` to `30s`",
+            "how long a source broker may wait for new records before it answers",
+        ),
+    ],
+    later: &[],
+};
+
+/// All our tables, in the order of the documentation.
+pub(super) static SECTIONS: [&Section; 6] = [&TOP, &DAEMON, &LINK, &TOPICS, &SYNC, &TUNING];
+
+/// Whether a key is one of ours and its value may be shown.
+pub(super) fn is_public(key: &str) -> bool {
+    let mut rows = SECTIONS.iter().flat_map(|section| section.rows);
+    rows.any(|row| row.key == key && row.form != "secret")
+}
+
+/// The candidate that was probably meant.
+pub(super) fn nearest<'c>(word: &str, mut candidates: impl Iterator<Item = &'c str> + Clone) -> Option<&'c str> {
+    let plain = |text: &str| text.to_lowercase().replace(['-', '.', ' '], "_");
+    let wanted = plain(word);
+    let distance = |candidate: &str| strsim::damerau_levenshtein(&wanted, &plain(candidate));
+    let near = candidates.clone().map(|candidate| (distance(candidate), candidate)).min();
+    let limit = (wanted.chars().count() / 3).max(1);
+    match near {
+        Some((distance, candidate)) if distance <= limit => Some(candidate),
+        // `password` for `sasl.password`: the end is right, the beginning is missing.
+        _ => {
+            let end = format!("_{wanted}");
+            candidates.find(|candidate| wanted.len() > 2 && plain(candidate).ends_with(&end))
+        }
+    }
+}

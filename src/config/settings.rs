@@ -1,0 +1,167 @@
+//! What a configuration says, as plain types.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::secrets::{SecretError, SecretSource};
+use crate::selection::{GroupSelection, Selection};
+use crate::types::{ClusterName, LinkName};
+use crate::wire;
+
+/// A whole, consistent configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The daemon itself.
+    pub daemon: DaemonConfig,
+    /// The clusters by name.
+    pub clusters: BTreeMap<ClusterName, ClusterConfig>,
+    /// The links by name; at least one. Their clusters are in `clusters`.
+    pub links: BTreeMap<LinkName, LinkConfig>,
+    /// The file it was read from.
+    pub file: PathBuf,
+}
+
+/// `[daemon]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaemonConfig {
+    /// Tells the daemons of one group apart, also across restarts: 1 to 249 letters, digits, `.`, `_`, `-`.
+    pub id: String,
+    /// Daemons of one group share the work. Part of the state topic's name.
+    pub group: String,
+    /// Where the status page, the API and the metrics are served.
+    pub listen: SocketAddr,
+    /// What callers must show to change state; without it nobody can.
+    pub api_token: Option<SecretSource>,
+    /// TLS for `listen`. Always there where `listen` is not on loopback and there is an `api_token`.
+    pub tls: Option<DaemonTls>,
+}
+
+/// The certificate of the daemon's own listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaemonTls {
+    /// The PEM file with the certificate chain.
+    pub certificate: PathBuf,
+    /// The PEM text of the private key.
+    pub key: SecretSource,
+}
+
+/// `[cluster.NAME]`.
+#[derive(Debug, Clone)]
+pub struct ClusterConfig {
+    /// Its name.
+    pub name: ClusterName,
+    /// For our own client.
+    pub wire: wire::Settings,
+    /// For librdkafka, under librdkafka's names.
+    pub kafka: BTreeMap<String, KafkaValue>,
+}
+
+/// The value of a Kafka property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KafkaValue {
+    /// An open one.
+    Text(String),
+    /// A secret one, read when it is needed.
+    Secret(SecretSource),
+}
+
+impl ClusterConfig {
+    /// The properties for a librdkafka client, secrets read as they are now.
+    ///
+    /// With OAUTHBEARER the token is not among them: librdkafka asks for it by a callback, which takes it from
+    /// `wire.sasl`.
+    ///
+    /// # Errors
+    /// A secret can't be read.
+    pub fn librdkafka_properties(&self) -> Result<Vec<(String, String)>, SecretError> {
+        self.kafka
+            .iter()
+            .map(|(name, value)| {
+                let value = match value {
+                    KafkaValue::Text(text) => text.clone(),
+                    KafkaValue::Secret(source) => source.read()?.reveal().to_owned(),
+                };
+                Ok((name.clone(), value))
+            })
+            .collect()
+    }
+}
+
+/// `[link.NAME]`.
+#[derive(Debug, Clone)]
+pub struct LinkConfig {
+    /// Its name.
+    pub name: LinkName,
+    /// The cluster that is read.
+    pub source: ClusterName,
+    /// The cluster that is written; another one than `source`.
+    pub target: ClusterName,
+    /// How source and target offsets relate.
+    pub offsets: Offsets,
+    /// Where topics begin that exist when the link first starts. Later ones begin at their beginning.
+    pub start: Start,
+    /// The most that is copied, in bytes a second; no limit when there is none.
+    pub rate: Option<u64>,
+    /// Which topics are mirrored; at least one entry.
+    pub topics: Selection,
+    /// Which groups are synchronised. Always empty in this version.
+    pub groups: GroupSelection,
+    /// Topic settings and their intervals.
+    pub sync: SyncConfig,
+    /// Whether MirrorMaker's own topics are written. Always false in this version.
+    pub mirrormaker_topics: bool,
+    /// Limits of memory and of requests.
+    pub tuning: Tuning,
+    /// Everything that all daemons of a group must agree on, by key. Secrets and clusters' addresses are not in it.
+    pub meaning: BTreeMap<String, String>,
+    /// A hash of `meaning`, the same on every machine and in every version with the same keys: 16 hex digits.
+    pub digest: String,
+}
+
+/// How source and target offsets relate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offsets {
+    /// They may differ; the exact map tells how.
+    Translate,
+}
+
+/// Where the topics begin that exist when a link first starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest record.
+    Earliest,
+    /// With the next record that is written.
+    Latest,
+    /// With the first record of this time or later, in milliseconds since 1970.
+    Timestamp(i64),
+}
+
+/// `[link.NAME.sync]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SyncConfig {
+    /// Whether the settings of topics follow the source.
+    pub configs: bool,
+    /// Whether ACLs follow the source. Always false in this version.
+    pub acls: bool,
+    /// How often topics, partitions and settings are compared: 1 s to 1 h.
+    pub interval: Duration,
+    /// How often the positions of groups are compared: 100 ms to 1 h.
+    pub group_interval: Duration,
+}
+
+/// `[link.NAME.tuning]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tuning {
+    /// The most that the link holds in memory, fetched and not yet acknowledged: 4 MiB to 64 GiB.
+    pub buffer_bytes_max: u64,
+    /// The most that one partition holds of it before it is produced: 64 KiB to 1 GiB.
+    pub inbox_bytes_max: u64,
+    /// The largest batch that merging makes: up to 16 MiB; 0 = never merge.
+    pub merge_bytes_max: u64,
+    /// Connections to each source broker for fetching: 1 to 32.
+    pub fetch_connections: u16,
+    /// How long a source broker may wait for new records before it answers: 1 ms to 30 s.
+    pub fetch_wait_max: Duration,
+}

@@ -1,0 +1,301 @@
+//! The transactional producer by rdkafka.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
+
+use super::context::{client_config, log_error, log_line};
+use crate::shards::{Failure, Record, StateOffset, Transactions};
+
+/// What the writer needs.
+#[derive(Debug, Clone)]
+pub struct WriterSettings {
+    /// librdkafka properties of the cluster.
+    pub kafka_properties: Vec<(String, String)>,
+    /// The state topic.
+    pub topic: String,
+    /// New for each process, the same for its whole life: reopening under it settles the transaction before. Two ids
+    /// begin with it.
+    pub transactional_id: String,
+    /// When the coordinator aborts a transaction that nobody ends.
+    pub transaction_timeout: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Deliveries {
+    transaction: usize,
+    acknowledged: usize,
+    next_offsets: BTreeMap<i32, i64>,
+    error: Option<KafkaError>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct DeliveryContext {
+    deliveries: Arc<Mutex<Deliveries>>,
+}
+
+impl ClientContext for DeliveryContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log_error(&error, reason);
+    }
+}
+
+impl ProducerContext for DeliveryContext {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, transaction: usize) {
+        let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
+        if deliveries.transaction != transaction {
+            return;
+        }
+        match result {
+            Ok(message) => {
+                deliveries.acknowledged += 1;
+                let next = deliveries.next_offsets.entry(message.partition()).or_insert(0);
+                *next = (*next).max(message.offset().saturating_add(1));
+            }
+            Err((error, _)) => deliveries.error = Some(error.clone()),
+        }
+    }
+}
+
+/// The state producer.
+///
+/// It is two producers that take turns. After a commit the coordinator still writes the markers, and turns the next
+/// transaction of the same id away meanwhile; librdkafka then waits 20 ms. The other id need not wait. Only one has a
+/// transaction at a time, and it is settled before the other begins.
+pub struct KafkaTransactions {
+    settings: WriterSettings,
+    in_turn: Option<BaseProducer<DeliveryContext>>,
+    other: Option<BaseProducer<DeliveryContext>>,
+    context: DeliveryContext,
+    sent: usize,
+    /// How far each shard was written. An acknowledged offset below it belongs to another life of the topic.
+    written: BTreeMap<i32, i64>,
+}
+
+impl std::fmt::Debug for KafkaTransactions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaTransactions").field("settings", &self.settings.transactional_id).finish_non_exhaustive()
+    }
+}
+
+/// `BaseProducer::poll` always takes its whole time-out, and `BaseProducer::flush` polls for 100 ms.
+const POLL: Duration = Duration::from_millis(1);
+
+impl KafkaTransactions {
+    /// Not open yet.
+    #[must_use]
+    pub fn new(settings: WriterSettings) -> Self {
+        let context = DeliveryContext::default();
+        Self { settings, in_turn: None, other: None, context, sent: 0, written: BTreeMap::new() }
+    }
+
+    fn producer(&self) -> Result<&BaseProducer<DeliveryContext>, Failure> {
+        self.in_turn.as_ref().ok_or_else(|| Failure::Broken("not open".to_owned()))
+    }
+
+    /// Repeats a call that librdkafka lets us resume, until the transaction's time is over.
+    fn resume(
+        &self,
+        call: impl Fn(&BaseProducer<DeliveryContext>, Duration) -> Result<(), KafkaError>,
+    ) -> Result<(), Failure> {
+        let producer = self.producer()?;
+        let deadline = Instant::now() + self.settings.transaction_timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match call(producer, left.max(Duration::from_millis(100))) {
+                Ok(()) => return Ok(()),
+                Err(error) if is_resumable(&error) && !left.is_zero() => producer.poll(POLL),
+                Err(error) => return Err(classify(&error)),
+            }
+        }
+    }
+
+    fn make(&self, turn: &str) -> Result<BaseProducer<DeliveryContext>, Failure> {
+        let timeout = self.settings.transaction_timeout;
+        let timeout_ms = timeout.as_millis().to_string();
+        let transactional_id = format!("{}-{turn}", self.settings.transactional_id);
+        let mut config = client_config(&self.settings.kafka_properties, &transactional_id);
+        config
+            .set("transactional.id", &transactional_id)
+            .set("transaction.timeout.ms", &timeout_ms)
+            .set("message.timeout.ms", &timeout_ms)
+            .set("socket.timeout.ms", &timeout_ms)
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("linger.ms", "0")
+            .set("compression.type", "lz4");
+        let producer = BaseProducer::from_config_and_context(&config, self.context.clone())
+            .map_err(|error| Failure::Retry(error.to_string()))?;
+        producer.init_transactions(timeout).map_err(|error| Failure::Broken(describe(&error)))?;
+        Ok(producer)
+    }
+
+    fn first_stale(&self, offsets: &[StateOffset]) -> Option<i32> {
+        let is_stale =
+            |offset: &&StateOffset| self.written.get(&offset.shard).is_some_and(|before| offset.next <= *before);
+        offsets.iter().find(is_stale).map(|offset| offset.shard)
+    }
+}
+
+impl Transactions for KafkaTransactions {
+    type Proof = ConsumerGroupMetadata;
+
+    fn open(&mut self) -> Result<(), Failure> {
+        // The former producers first: two with one transactional id would fence each other.
+        (self.in_turn, self.other) = (None, None);
+        self.context = DeliveryContext::default();
+        let (first, second) = (self.make("a")?, self.make("b")?);
+        (self.in_turn, self.other) = (Some(first), Some(second));
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        self.sent = 0;
+        {
+            let mut deliveries = self.context.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = deliveries.transaction + 1;
+            *deliveries = Deliveries { transaction, ..Deliveries::default() };
+        }
+        std::mem::swap(&mut self.in_turn, &mut self.other);
+        let producer = self.producer()?;
+        // Reports of an aborted transaction may still be waiting.
+        producer.poll(Duration::ZERO);
+        producer.begin_transaction().map_err(|error| classify(&error))
+    }
+
+    fn send(&mut self, record: &Record) -> Result<(), Failure> {
+        let transaction = self.context.deliveries.lock().unwrap_or_else(PoisonError::into_inner).transaction;
+        let deadline = Instant::now() + self.settings.transaction_timeout;
+        loop {
+            let mut message =
+                BaseRecord::with_opaque_to(&self.settings.topic, transaction).partition(record.shard).key(&record.key);
+            if let Some(value) = &record.value {
+                message = message.payload(value);
+            }
+            let producer = self.producer()?;
+            match producer.send(message) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if Instant::now() < deadline => {
+                    producer.poll(POLL);
+                }
+                Err((error, _)) => return Err(classify(&error)),
+            }
+        }
+        self.sent += 1;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<Vec<StateOffset>, Failure> {
+        let producer = self.producer()?;
+        let deadline = Instant::now() + self.settings.transaction_timeout;
+        loop {
+            {
+                let deliveries = self.context.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(error) = &deliveries.error {
+                    return Err(match producer.client().fatal_error() {
+                        Some((_, reason)) => Failure::Broken(reason),
+                        None => classify(error),
+                    });
+                }
+                if deliveries.acknowledged == self.sent {
+                    let to_offset = |(shard, next): (&i32, &i64)| StateOffset { shard: *shard, next: *next };
+                    let offsets: Vec<_> = deliveries.next_offsets.iter().map(to_offset).collect();
+                    if let Some(shard) = self.first_stale(&offsets) {
+                        return Err(Failure::Retry(format!(
+                            "the log of shard {shard} went back: was the state topic recreated?"
+                        )));
+                    }
+                    return Ok(offsets);
+                }
+            }
+            if Instant::now() >= deadline {
+                return Err(Failure::Broken("records were not acknowledged in time".to_owned()));
+            }
+            producer.poll(POLL);
+        }
+    }
+
+    fn send_offsets(&mut self, offsets: &[StateOffset], proof: &Self::Proof) -> Result<(), Failure> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for offset in offsets {
+            list.add_partition_offset(&self.settings.topic, offset.shard, Offset::Offset(offset.next))
+                .map_err(|error| classify(&error))?;
+        }
+        self.resume(|producer, left| producer.send_offsets_to_transaction(&list, proof, left))?;
+        for offset in offsets {
+            self.written.insert(offset.shard, offset.next);
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Failure> {
+        self.resume(Producer::commit_transaction)
+    }
+
+    fn abort(&mut self) -> Result<(), Failure> {
+        self.resume(Producer::abort_transaction)
+    }
+
+    fn tend(&mut self) {
+        for producer in self.in_turn.iter().chain(&self.other) {
+            producer.poll(Duration::ZERO);
+        }
+    }
+}
+
+fn is_resumable(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(inner) if inner.is_retriable() && !inner.is_fatal() && !inner.txn_requires_abort())
+}
+
+fn describe(error: &KafkaError) -> String {
+    match error {
+        KafkaError::Transaction(inner) => format!("{} ({})", inner.string(), inner.name()),
+        other => other.to_string(),
+    }
+}
+
+/// What to do about an error of the producer.
+fn classify(error: &KafkaError) -> Failure {
+    let text = describe(error);
+    if matches!(error, KafkaError::Transaction(inner) if inner.is_fatal()) {
+        return Failure::Broken(text);
+    }
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::IllegalGeneration
+            | RDKafkaErrorCode::UnknownMemberId
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::RebalanceInProgress,
+        ) => Failure::Refused(text),
+        Some(
+            RDKafkaErrorCode::MessageSizeTooLarge
+            | RDKafkaErrorCode::InvalidMessageSize
+            | RDKafkaErrorCode::InvalidRecord
+            | RDKafkaErrorCode::InvalidTimestamp,
+        ) => Failure::Rejected(text),
+        Some(
+            RDKafkaErrorCode::Fatal
+            | RDKafkaErrorCode::Fenced
+            | RDKafkaErrorCode::ProducerFenced
+            | RDKafkaErrorCode::InvalidProducerEpoch
+            | RDKafkaErrorCode::InvalidTransactionalState
+            | RDKafkaErrorCode::State
+            | RDKafkaErrorCode::OperationTimedOut,
+        ) => Failure::Broken(text),
+        _ if is_resumable(error) => Failure::Broken(text),
+        _ => Failure::Retry(text),
+    }
+}

@@ -1,0 +1,206 @@
+//! Starting the store: the order in which its parts come to life, and its watch over the state topic.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use super::handle::Inner;
+use super::keeper::Keeper;
+use super::reader::Reader;
+use super::topic::{Presence, StateTopic};
+use super::{Settings, ShardEvent, Store, StoreError, View};
+use crate::shards::{
+    KafkaMember, KafkaTransactions, MemberSettings, MembershipEnd, Ownership, Poster, WriterHandle, WriterLimits,
+    WriterSettings, keep_membership, run_writer,
+};
+use crate::tasks::TaskGroup;
+
+/// The state topic of a daemon group.
+pub(super) fn topic_name(group: &str) -> String {
+    format!("__causeway.{group}")
+}
+
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// See [`Store::open`].
+pub(super) async fn open(
+    settings: Settings,
+    tasks: &TaskGroup,
+) -> Result<(Store, mpsc::Receiver<ShardEvent>), StoreError> {
+    let topic = topic_name(&settings.group);
+    let state_topic = StateTopic::new(&settings.kafka_properties, &topic)?;
+    let was_created = state_topic.ensure().await?;
+
+    let limits = WriterLimits::default();
+    let (writer, jobs) = WriterHandle::new(&limits);
+    let inner = Arc::new(Inner {
+        was_created,
+        view: View::new(),
+        // Half the session: whoever slept longer must assume that the coordinator has given up on it.
+        ownership: Arc::new(Ownership::new(settings.session_timeout / 2)),
+        writer,
+        poster: Poster::new(&settings.kafka_properties, &settings.daemon_id, &topic)
+            .map_err(StoreError::Unavailable)?,
+        trouble: watch::Sender::new(None),
+        is_at_end: watch::Sender::new(false),
+        tasks: tasks.child(),
+        threads: Mutex::new(Vec::new()),
+    });
+    let store = Store { inner: Arc::clone(&inner) };
+
+    // The parts hold what they need and never the store itself, so that dropping the last handle stops them.
+    let parts = Parts { settings: &settings, topic: &topic, inner: &inner };
+    parts.start_reader()?;
+    parts.read_to_end().await?;
+    parts.start_writer(jobs, limits)?;
+    parts.start_member()?;
+    let events = parts.start_keeper();
+    parts.start_watch(state_topic);
+    Ok((store, events))
+}
+
+struct Parts<'a> {
+    settings: &'a Settings,
+    topic: &'a str,
+    inner: &'a Inner,
+}
+
+impl Parts<'_> {
+    fn start_reader(&self) -> Result<(), StoreError> {
+        let reader = Reader::new(
+            &self.settings.kafka_properties,
+            &self.settings.group,
+            self.topic,
+            self.inner.view.clone(),
+            self.inner.is_at_end.clone(),
+            self.inner.trouble.clone(),
+        )
+        .map_err(StoreError::Unavailable)?;
+        let stop = self.inner.tasks.token();
+        self.start_thread("state reader", move || reader.run(&stop))
+    }
+
+    async fn read_to_end(&self) -> Result<(), StoreError> {
+        let mut is_at_end = self.inner.is_at_end.subscribe();
+        let mut trouble = self.inner.trouble.subscribe();
+        tokio::select! {
+            _ = is_at_end.wait_for(|is_at_end| *is_at_end) => Ok(()),
+            reason = trouble.wait_for(Option::is_some) => {
+                Err(StoreError::Unusable(reason.ok().and_then(|reason| reason.clone()).unwrap_or_default()))
+            }
+            () = self.inner.tasks.stopped() => Err(StoreError::Unavailable("told to stop".to_owned())),
+        }
+    }
+
+    fn start_writer(&self, jobs: crate::shards::JobQueue, limits: WriterLimits) -> Result<(), StoreError> {
+        let (group, daemon_id) = (&self.settings.group, &self.settings.daemon_id);
+        let producer = KafkaTransactions::new(WriterSettings {
+            kafka_properties: self.settings.kafka_properties.clone(),
+            topic: self.topic.to_owned(),
+            transactional_id: format!("causeway-{group}-{daemon_id}-{}", Uuid::new_v4()),
+            transaction_timeout: TRANSACTION_TIMEOUT,
+        });
+        let (ownership, stop) = (Arc::clone(&self.inner.ownership), self.inner.tasks.token());
+        let runtime = Handle::current();
+        self.start_thread("state writer", move || run_writer(producer, ownership, jobs, limits, &runtime, &stop))
+    }
+
+    fn start_member(&self) -> Result<(), StoreError> {
+        let member = MemberSettings {
+            kafka_properties: self.settings.kafka_properties.clone(),
+            group: self.settings.group.clone(),
+            topic: self.topic.to_owned(),
+            daemon_id: self.settings.daemon_id.clone(),
+            session_timeout: self.settings.session_timeout,
+        };
+        let (ownership, stop) = (Arc::clone(&self.inner.ownership), self.inner.tasks.token());
+        let pause_max = self.settings.session_timeout / 2;
+        let trouble = self.inner.trouble.clone();
+        let mut unusable = self.inner.trouble.subscribe();
+        // A state topic that can't be used ends the membership, too, so that nothing is ours.
+        let until = stop.child_token();
+        let end = until.clone();
+        self.inner.tasks.spawn_until_stopped("membership end", async move {
+            drop(unusable.wait_for(Option::is_some).await);
+            end.cancel();
+        });
+        self.start_thread("state member", move || {
+            let join = || KafkaMember::join(&member, &ownership);
+            match keep_membership(join, &ownership, pause_max, &until) {
+                MembershipEnd::Stopped => {}
+                MembershipEnd::Fenced(reason) => {
+                    tracing::error!(daemon = member.daemon_id, reason, "this daemon stops working");
+                    trouble.send_if_modified(|trouble| {
+                        let is_first = trouble.is_none();
+                        trouble.get_or_insert(reason);
+                        is_first
+                    });
+                }
+            }
+        })
+    }
+
+    fn start_keeper(&self) -> mpsc::Receiver<ShardEvent> {
+        let (events, receiver) = mpsc::channel(256);
+        let keeper = Keeper {
+            daemon_id: self.settings.daemon_id.clone(),
+            view: self.inner.view.clone(),
+            writer: self.inner.writer.clone(),
+            events,
+            tasks: self.inner.tasks.clone(),
+        };
+        let ownership = Arc::clone(&self.inner.ownership);
+        self.inner.tasks.spawn("shard keeper", async move { keeper.run(&ownership).await });
+        receiver
+    }
+
+    /// Looks at the topic now and then. One bad look may be a broker that doesn't know yet; two in a row are not.
+    fn start_watch(&self, mut state_topic: StateTopic) {
+        let trouble = self.inner.trouble.clone();
+        self.inner.tasks.spawn_until_stopped("state topic watch", async move {
+            let mut was_bad = false;
+            loop {
+                tokio::time::sleep(if was_bad { Duration::from_secs(1) } else { LOOK_INTERVAL }).await;
+                let complaint = complaint(&mut state_topic).await;
+                match complaint {
+                    Some(reason) if was_bad => {
+                        tracing::error!(reason, "the state topic can't be used, all work stops");
+                        trouble.send_replace(Some(reason));
+                        return;
+                    }
+                    complaint => was_bad = complaint.is_some(),
+                }
+            }
+        });
+    }
+
+    fn start_thread(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+        let thread: JoinHandle<()> = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)
+            .map_err(|error| StoreError::Unavailable(format!("can't start a thread: {error}")))?;
+        let mut threads = self.inner.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        threads.push(thread);
+        Ok(())
+    }
+}
+
+async fn complaint(state_topic: &mut StateTopic) -> Option<String> {
+    match state_topic.look().await {
+        Ok(Presence::Good | Presence::Forming) => None,
+        Ok(Presence::Absent) => Some("it was deleted".to_owned()),
+        Err(StoreError::Unusable(reason)) => Some(reason),
+        // The cluster doesn't answer: nothing is known, and nothing can be written either.
+        Err(StoreError::Unavailable(_) | StoreError::LeaseLost { .. }) => {
+            if let Err(error) = state_topic.renew() {
+                tracing::warn!(%error, "the state topic can't be looked at");
+            }
+            None
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Reading all of the state topic, from its beginning and for ever.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Message, Offset, TopicPartitionList};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{View, shard_hash};
+use crate::shards::{LogContext, client_config};
+
+/// Reads the state topic into the view. Blocks when run: give it a thread of its own.
+pub(super) struct Reader {
+    consumer: BaseConsumer<LogContext>,
+    view: View,
+    unread: BTreeSet<i32>,
+    /// Becomes true when every partition has been read to where it ended at some moment.
+    is_at_end: watch::Sender<bool>,
+    /// Set when what was read can no longer be trusted.
+    trouble: watch::Sender<Option<String>>,
+}
+
+impl Reader {
+    /// Makes the consumer. It uses the daemon group's name, which permissions exist for, but never joins.
+    pub(super) fn new(
+        kafka_properties: &[(String, String)],
+        group: &str,
+        topic: &str,
+        view: View,
+        is_at_end: watch::Sender<bool>,
+        trouble: watch::Sender<Option<String>>,
+    ) -> Result<Self, String> {
+        let mut config = client_config(kafka_properties, "causeway-state-reader");
+        config
+            .set("group.id", group)
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // An offset out of range means that the topic is not the one that was read so far.
+            .set("auto.offset.reset", "error")
+            .set("fetch.wait.max.ms", "500")
+            .set("fetch.error.backoff.ms", "100");
+        let start = || -> Result<_, KafkaError> {
+            let consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
+            let mut partitions = TopicPartitionList::new();
+            for shard in 0..shard_hash::SHARDS {
+                partitions.add_partition_offset(topic, shard, Offset::Beginning)?;
+            }
+            consumer.assign(&partitions)?;
+            Ok(consumer)
+        };
+        let consumer = start().map_err(|error| error.to_string())?;
+        Ok(Self { consumer, view, unread: (0..shard_hash::SHARDS).collect(), is_at_end, trouble })
+    }
+
+    /// Reads until `stop`.
+    pub(super) fn run(mut self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            let error = match self.consumer.poll(Duration::from_millis(100)) {
+                None => continue,
+                Some(Ok(message)) => {
+                    // A record without a key is nobody's; compaction would have refused it.
+                    if let Some(key) = message.key() {
+                        self.view.apply(message.partition(), key, message.payload());
+                    }
+                    continue;
+                }
+                Some(Err(error)) => error,
+            };
+            self.judge(&error);
+        }
+    }
+
+    fn judge(&mut self, error: &KafkaError) {
+        if let KafkaError::PartitionEOF(partition) = error {
+            if self.unread.remove(partition) && self.unread.is_empty() {
+                self.is_at_end.send_replace(true);
+            }
+            return;
+        }
+        let code = error.rdkafka_error_code();
+        if matches!(code, Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)) {
+            self.trouble.send_replace(Some("its log went back or was cut: was it recreated?".to_owned()));
+        } else {
+            tracing::debug!(%error, "reading state");
+        }
+    }
+}

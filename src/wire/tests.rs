@@ -1,0 +1,2 @@
+pub(super) mod fake;
+mod real;

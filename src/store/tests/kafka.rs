@@ -7,6 +7,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::shards::{Failure, KafkaTransactions, Transactions, WriterSettings};
@@ -77,6 +78,27 @@ impl Daemon {
     }
 }
 
+/// Writes to one partition until told to stop or the lease is lost; how often, and what ended it.
+async fn keep_writing(
+    store: &Store,
+    leases: &BTreeMap<i32, Lease>,
+    partition: PartitionIndex,
+    stop: &CancellationToken,
+) -> (u32, Option<i32>) {
+    let link = LinkName::new("busy").unwrap();
+    let topic = TopicName::new("orders").unwrap();
+    let lease = &leases[&store.shard_of_partition(&link, &topic, partition)];
+    let mut count = 0;
+    while !stop.is_cancelled() {
+        match store.write(lease, vec![map_write(&link, &topic, partition, 0, &count.to_string())]).await {
+            Ok(()) => count += 1,
+            Err(StoreError::LeaseLost { shard }) => return (count, Some(shard)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    (count, None)
+}
+
 fn map_write(link: &LinkName, topic: &TopicName, partition: PartitionIndex, chunk: u32, runs: &str) -> Write {
     let key = Key::Map { link: link.clone(), topic: topic.clone(), partition, chunk };
     Write::Put(key, Value::Map(MapRecord { runs: runs.to_owned() }))
@@ -141,10 +163,24 @@ async fn two_daemons_share_and_the_second_inherits() {
     let link = LinkName::new("a-to-b").unwrap();
     let mut one = Daemon::start(&group, "one").await;
     one.follow(LONG, |leases| leases.len() == 32).await;
+    let stop = TaskGroup::new();
+    let (busy, leases, until_stopped) = (one.store.clone(), one.leases.clone(), stop.token());
+    let writers = tokio::spawn(async move {
+        futures::future::join_all(
+            (0..32).map(|number| keep_writing(&busy, &leases, PartitionIndex(number), &until_stopped)),
+        )
+        .await
+    });
     let mut two = Daemon::start(&group, "two").await;
     let joined = Instant::now();
     tokio::join!(one.follow(LONG, |leases| leases.len() == 16), two.follow(LONG, |leases| leases.len() == 16));
     println!("shared in {:?}", joined.elapsed());
+    stop.stop();
+    let ends = writers.await.unwrap();
+    let writes: u32 = ends.iter().map(|(count, _)| count).sum();
+    let kept = ends.iter().filter(|(_, error)| error.is_none()).count();
+    println!("{writes} writes while sharing, {kept} of 32 writers went on to the end");
+    assert!((1..32).contains(&kept));
     assert!(one.leases.keys().all(|shard| !two.leases.contains_key(shard)));
 
     let (topic, partition, lease) = one.own_partition(&link);
@@ -205,8 +241,15 @@ async fn many_writers_share_transactions() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a real broker"]
 async fn a_deposed_owner_is_refused_by_the_coordinator() {
+    for successor in ["one", "two"] {
+        depose("one", successor).await;
+    }
+}
+
+/// The same member name is taken over at once; another one waits until the session is over.
+async fn depose(id: &str, successor: &str) {
     let group = new_group();
-    let mut one = Daemon::start(&group, "same").await;
+    let mut one = Daemon::start(&group, id).await;
     one.follow(LONG, |leases| leases.len() == 32).await;
     let proof = one.store.inner.ownership.membership().unwrap().proof;
     let mut producer = KafkaTransactions::new(WriterSettings {
@@ -228,17 +271,18 @@ async fn a_deposed_owner_is_refused_by_the_coordinator() {
     producer.commit().unwrap();
     until(LONG, || one.store.view().map_chunks(&link, &topic, partition).len() == 1).await;
 
-    // It sleeps with records in the log and the proof not yet shown; a successor takes over meanwhile. Its takeover is
-    // held back by the open transaction, until that is refused and aborted.
-    producer.begin().unwrap();
-    producer.send(&write("late")).unwrap();
-    let offsets = producer.flush().unwrap();
-    let mut two = Daemon::start(&group, "same").await;
+    // A successor takes over while it sleeps; then its records are in the log, and the proof is shown. The successor's
+    // takeover is held back by the open transaction, until that is refused and aborted.
+    one.stop().await;
+    let mut two = Daemon::start(&group, successor).await;
     let deadline = Instant::now() + LONG;
     while two.store.inner.ownership.grants().len() < 32 {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    producer.begin().unwrap();
+    producer.send(&write("late")).unwrap();
+    let offsets = producer.flush().unwrap();
     let refused = producer.send_offsets(&offsets, &proof);
     println!("{refused:?}");
     assert!(matches!(refused, Err(Failure::Refused(_))));
@@ -246,7 +290,6 @@ async fn a_deposed_owner_is_refused_by_the_coordinator() {
     two.follow(LONG, |leases| leases.len() == 32).await;
     let runs = two.store.view().map_chunks(&link, &topic, partition).pop().unwrap().1.runs;
     assert_eq!(runs, "first");
-    one.stop().await;
     two.stop().await;
 }
 

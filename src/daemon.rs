@@ -9,8 +9,8 @@ mod backend;
 mod gauges;
 mod partitions;
 mod settings;
-mod signals;
 mod side;
+mod signals;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

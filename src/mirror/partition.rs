@@ -235,6 +235,7 @@ impl Partition {
             source_leader_epoch: position.last_epoch,
             target_position: position.target(),
             sequence: position.sequence(),
+            map_start: Some((position.map().source_start(), position.map().target_start())),
             open_runs: OffsetMap::encode(position.open_runs()),
             open_chunk: position.open_chunk(),
             resolution: live.resolution,

@@ -57,7 +57,8 @@ table! {
         "High watermark at the source minus source position; absent while the source is unreachable.";
     LAG_SECONDS = "causeway_lag_seconds", Gauge, "seconds", ["link", "topic", "partition"],
         "Age of the oldest high watermark that is not yet acknowledged; keeps growing while the source is unreachable.";
-    SOURCE_CONTACT_AGE_SECONDS = "causeway_source_contact_age_seconds", Gauge, "seconds", ["link", "topic", "partition"],
+    SOURCE_CONTACT_AGE_SECONDS = "causeway_source_contact_age_seconds", Gauge, "seconds",
+        ["link", "topic", "partition"],
         "Time since the source last answered about the partition.";
     SOURCE_POSITION = "causeway_source_position", Gauge, "offset", ["link", "topic", "partition"],
         "Next source offset to copy: all before it are acknowledged by the target.";
@@ -76,7 +77,7 @@ table! {
     STOPS_TOTAL = "causeway_stops_total", Counter, "stops", ["link", "reason"],
         "Times that a mirror partition stopped, by reason.";
     BREACHES_TOTAL = "causeway_breaches_total", Counter, "breaches", ["link", "reason"],
-        "Times that the target's log was not what it must be: foreign writes, acknowledged data lost, unexpected offsets.";
+        "Times that the target's log was not what it must be: foreign writes, lost data, unexpected offsets.";
     TOPIC_STATE = "causeway_topic_state", Gauge, "state", ["link", "topic"],
         "State of the mirror topic as a number: 0 mirroring, 1 paused, 2 fast forwarding, 3 starting, 4 stopped.";
     END_TO_END_SECONDS = "causeway_end_to_end_seconds", Histogram, "seconds", ["link", "topic"],

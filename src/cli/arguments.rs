@@ -104,7 +104,8 @@ pub(crate) struct ApiOptions {
     )]
     pub(crate) api: String,
     /// File with the daemon's API token; only pause, resume and resolve need it
-    #[arg(long, value_name = "FILE", env = "CAUSEWAY_TOKEN_FILE", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(env = "CAUSEWAY_TOKEN_FILE", hide_env_values = true)]
     pub(crate) token_file: Option<PathBuf>,
     /// CA certificates (PEM) for an https API; default: the system's
     #[arg(long, value_name = "FILE", env = "CAUSEWAY_CA", hide_env_values = true, value_hint = ValueHint::FilePath)]

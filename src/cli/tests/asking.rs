@@ -16,23 +16,7 @@ fn lines(text: &str) -> Vec<&str> {
 fn status_shows_links_problems_and_stops() {
     let done = Daemon::start().command(&["status"]);
     assert_eq!((done.code, done.stderr.as_str()), (0, ""));
-    assert_eq!(
-        lines(&without_ages(&done.stdout)),
-        [
-            "causeway-1 of group causeway, version 0.1.0, up 2 h 14 min, 16 of 32 shards, 2 daemons in the group: ready",
-            "",
-            "LINK           STATE                       SOURCE  TARGET  TOPICS  PARTITIONS  STOPPED         LAG   LAG TIME  SOURCE SEEN",
-            "aws-to-onprem  starting, served elsewhere  aws     onprem       0           0        0           -          -            -",
-            "onprem-to-aws  active                      onprem  aws          3           5        1  12,595,730  2 h 1 min    40 ms ago",
-            "",
-            "aws-to-onprem: this daemon's file differs from the settings the link works by: rate",
-            "onprem-to-aws: permission missing since AGE ago",
-            "  cluster onprem: User:causeway may not Describe topic `payroll`; `causeway check --acls` prints the command that allows it",
-            "audit.log-0 of onprem-to-aws stopped AGE ago at source offset 1990000: batch_too_large",
-            "  the batch at source offsets 1990000 to 1990009 has 1400210 bytes; topic `audit.log` on cluster aws takes 1048588: raise max.message.bytes there, then retry",
-            "  causeway resolve --link onprem-to-aws --topic audit.log --partition 0 --with retry|skip",
-        ]
-    );
+    assert_eq!(without_ages(&done.stdout), include_str!("status.txt"));
 }
 
 #[test]
@@ -49,32 +33,14 @@ fn a_daemon_that_is_not_ready_says_why() {
 #[test]
 fn topics_are_listed() {
     let done = Daemon::start().command(&["topics"]);
-    assert_eq!(
-        lines(&without_ages(&done.stdout))[..4],
-        [
-            "LINK           TOPIC      TARGET TOPIC  STATE      OFFSETS     PARTITIONS  STOPPED         LAG    LAG TIME",
-            "onprem-to-aws  audit.log  audit.log     stopped    identical            2        1  12,595,678   2 h 1 min",
-            "onprem-to-aws  orders     orders        mirroring  identical            2        0          10      120 ms",
-            "onprem-to-aws  orders.eu  dr.orders.eu  mirroring  translated           1        0          42  1 min 35 s",
-        ]
-    );
+    assert!(done.stdout.starts_with(include_str!("topics.txt")), "{}", done.stdout);
     assert!(done.stdout.contains("--with retry|skip"), "{}", done.stdout);
 }
 
 #[test]
 fn one_topic_is_shown_with_its_partitions() {
     let done = Daemon::start().command(&["topics", "orders.eu"]);
-    assert_eq!(
-        lines(&done.stdout),
-        [
-            "orders.eu -> dr.orders.eu on link onprem-to-aws: mirroring, offsets translated",
-            "",
-            "PARTITION  STATE      SOURCE POSITION  HIGH WATERMARK  LAG    LAG TIME  TARGET POSITION  RETENTION LEFT  DAEMON",
-            "        0  mirroring          1990000         1990042   42  1 min 35 s          1990000     23 h 53 min  causeway-1",
-            "",
-            "orders.eu-0: 42 records wait for the end of an open transaction of producer 9001 at the source, for 1 min 35 s",
-        ]
-    );
+    assert_eq!(done.stdout, include_str!("topic.txt"));
 }
 
 #[test]

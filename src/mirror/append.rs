@@ -40,6 +40,7 @@ impl Stream<'_> {
                 number: self.next_number,
                 reply: self.answers.0.clone(),
             };
+            self.partition.live.lock().sent_to = self.window.target_end();
             self.window.mark_sent(self.next_number);
             self.partition.services.producers.append(leader.broker, append).await;
         }

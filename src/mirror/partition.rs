@@ -170,6 +170,8 @@ impl Partition {
         {
             let mut live = self.live.lock();
             live.state = PartitionState::Mirroring;
+            live.target = Some(self.assignment.target.clone());
+            live.sent_to = live.position.as_ref().map(Position::target);
             live.stop = None;
             live.trouble = None;
         }

@@ -59,7 +59,7 @@ impl Keeper {
         for shard in lost {
             let was_announced = known.remove(&shard).is_some_and(|known| known.was_announced);
             if was_announced {
-                tracing::info!(shard, "shard lost");
+                tracing::debug!(shard, "shard lost");
                 self.send(ShardEvent::Lost(shard)).await;
             }
         }
@@ -91,7 +91,7 @@ impl Keeper {
         let Some(found) = known.get_mut(&shard).filter(|known| known.grant.number() == grant.number()) else { return };
         if !found.was_announced && grant.is_held() {
             found.was_announced = true;
-            tracing::info!(shard, "shard taken over");
+            tracing::debug!(shard, "shard taken over");
             self.send(ShardEvent::Acquired(Lease::new(grant))).await;
         }
     }

@@ -61,7 +61,6 @@ pub mod offset_map;
 pub mod selection;
 pub mod wire;
 
-<<<<<<< HEAD
 pub mod shards;
 
 pub mod store;
@@ -80,18 +79,4 @@ pub mod config;
 
 pub mod daemon;
 
-=======
-pub mod selection;
-pub mod telemetry;
-pub mod shards;
-pub mod store;
-pub mod cluster;
-pub mod mirror;
-pub mod sync;
-pub mod preflight;
-pub mod link;
-pub mod api;
-pub mod config;
-pub mod daemon;
->>>>>>> store
 pub mod cli;

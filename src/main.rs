@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The program `causeway`.
 
 use std::process::ExitCode;
@@ -6,6 +5,3 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     causeway::cli::main()
 }
-=======
-#![allow(missing_docs)] fn main() {}
->>>>>>> store

@@ -14,8 +14,8 @@ pub use names::{
     BrokerId, ClusterName, GroupName, InvalidName, LinkName, PartitionIndex, TopicId, TopicName, TopicPartition,
 };
 pub use offsets::{LeaderEpoch, NegativeOffset, Run, SourceOffset, TargetOffset, Translation};
-pub use resolve::ResolveVerb;
 pub use producer::{ProducerEpoch, ProducerId, Sequence};
+pub use resolve::ResolveVerb;
 pub use secret::Secret;
 
 #[cfg(test)]

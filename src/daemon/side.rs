@@ -162,7 +162,8 @@ impl Side {
             leases.send_replace(Arc::new(held.clone()));
         }
         link_tasks.close().await;
-        let problem = trouble.borrow().as_ref().map(|trouble| format!("{trouble}; restart the daemon when it is mended"));
+        let problem =
+            trouble.borrow().as_ref().map(|trouble| format!("{trouble}; restart the daemon when it is mended"));
         if let Some(problem) = &problem {
             tracing::error!(cluster = %self.cluster, "all work on this target has stopped: {problem}");
         }

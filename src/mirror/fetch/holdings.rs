@@ -101,9 +101,13 @@ impl Holdings {
     /// A session goes by ids or by names, not by both.
     pub(super) fn use_version(&mut self, version: i16) {
         let goes_by_ids = version >= TOPIC_IDS_FROM;
-        if self.goes_by_ids != goes_by_ids {
-            self.goes_by_ids = goes_by_ids;
-            self.session.lost();
+        if self.goes_by_ids == goes_by_ids {
+            return;
+        }
+        self.goes_by_ids = goes_by_ids;
+        self.session.clear();
+        for slot in self.slots.values().filter(|slot| slot.is_asked()) {
+            self.session.want(slot.key(goes_by_ids), slot.ask());
         }
     }
 
@@ -121,6 +125,7 @@ impl Holdings {
             None => self.without_id += 1,
         }
         slot.is_parked = false;
+        slot.is_proven = false;
         slot.is_held_back = self.floor.is_some_and(|floor| slot.priority < floor);
         self.held_back += usize::from(slot.is_held_back);
         self.changed_at = Some(Instant::now());
@@ -151,7 +156,7 @@ impl Holdings {
 
     fn take_out(&mut self, id: SlotId) -> Option<Box<Slot>> {
         let mut slot = self.slots.remove(&id)?;
-        self.session.leave_out(&slot.key());
+        self.session.leave_out(&slot.key(self.goes_by_ids));
         set_backlog(&self.common, &mut slot, false);
         slot.outlet.leave();
         self.held_back -= usize::from(slot.is_held_back);
@@ -184,12 +189,15 @@ impl Holdings {
     /// Puts a partition into the session, or out of it, as its flags say.
     fn refresh(&mut self, id: SlotId, has_backlog: bool) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        let is_asked = !slot.is_parked && !slot.is_held_back;
+        let is_asked = slot.is_asked();
         set_backlog(&self.common, slot, has_backlog && is_asked);
         if is_asked {
-            self.session.want(slot.key(), slot.ask());
+            self.session.want(slot.key(self.goes_by_ids), slot.ask());
+            if slot.is_proven {
+                slot.outlet.follow(&self.contact);
+            }
         } else {
-            self.session.leave_out(&slot.key());
+            self.session.leave_out(&slot.key(self.goes_by_ids));
             slot.outlet.unfollow();
         }
     }
@@ -269,7 +277,7 @@ impl Holdings {
             Err(Misread::Batch(error)) => return Handed::Over(FetchStop::Batch(error)),
         };
         let watermarks = watermarks(&part, slot.watermarks);
-        slot.outlet.follow(&self.contact);
+        slot.is_proven = true;
         slot.heard(watermarks, !reading.batches.is_empty());
         if !reading.batches.is_empty() {
             slot.position = reading.next.offset;

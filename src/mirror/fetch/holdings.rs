@@ -5,7 +5,7 @@
 //! says about a partition reaches its inbox or takes the partition back to the supervisor.
 //! Does not know: connections, when requests are sent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +17,14 @@ use uuid::Uuid;
 use super::codes::partition_trouble;
 use super::inbox::{Contact, HeldMemory};
 use super::memory::{FrameMemory, Purse};
+use super::parked::{LOOK_AT_MAX, Seen};
 use super::reading::{Misread, Reading, is_copied, read, watermarks};
 use super::request::TOPIC_IDS_FROM;
 use super::session::Session;
 use super::slot::{PartitionKey, Slot, SlotId, Trouble};
 use super::supervisor::Common;
-use super::{FetchEvent, FetchPosition, FetchStop};
-use crate::types::{BrokerId, LeaderEpoch, TopicName};
+use super::{FetchEvent, FetchPosition, FetchStop, Watermarks};
+use crate::types::{BrokerId, LeaderEpoch, TopicName, TopicPartition};
 use crate::wire::Leader;
 
 /// Who goes first is decided no more often than this: each change puts partitions into or out of the session.
@@ -50,6 +51,7 @@ pub(super) struct Holdings {
     contact: Arc<Contact>,
     /// When a partition last came, was left out, or was let in again.
     changed_at: Option<Instant>,
+    parked: HashSet<SlotId>,
     held_back: usize,
     /// Partitions below this priority are held back.
     floor: Option<i32>,
@@ -68,6 +70,7 @@ impl Holdings {
             goes_by_ids: true,
             contact: Arc::new(Contact::new()),
             changed_at: None,
+            parked: HashSet::new(),
             held_back: 0,
             floor: None,
             floor_since: Instant::now(),
@@ -159,6 +162,7 @@ impl Holdings {
         self.session.leave_out(&slot.key(self.goes_by_ids));
         set_backlog(&self.common, &mut slot, false);
         slot.outlet.leave();
+        self.parked.remove(&id);
         self.held_back -= usize::from(slot.is_held_back);
         let topic = &slot.partition.topic;
         if let Some(partitions) = self.by_topic.get_mut(topic) {
@@ -181,6 +185,7 @@ impl Holdings {
     pub(super) fn unpark(&mut self, id: SlotId) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         if std::mem::replace(&mut slot.is_parked, false) {
+            self.parked.remove(&id);
             self.changed_at = Some(Instant::now());
             self.refresh(id, true);
         }
@@ -199,6 +204,24 @@ impl Holdings {
         } else {
             self.session.leave_out(&slot.key(self.goes_by_ids));
             slot.outlet.unfollow();
+        }
+    }
+
+    /// Some of the partitions that are left out because their inboxes are full.
+    pub(super) fn some_parked(&self) -> Vec<(SlotId, TopicPartition)> {
+        let named = |id: &SlotId| self.slots.get(id).map(|slot| (*id, slot.partition.clone()));
+        self.parked.iter().filter_map(named).take(LOOK_AT_MAX).collect()
+    }
+
+    /// Takes in where the logs of such partitions are.
+    pub(super) fn observe_parked(&mut self, all_seen: Vec<Seen>) {
+        for seen in all_seen {
+            let slot = self.slots.get_mut(&seen.id).filter(|slot| slot.is_parked);
+            let Some(slot) = slot else { continue };
+            let Some(known) = slot.watermarks else { continue };
+            let Seen { id: _, log_start, high_watermark } = seen;
+            slot.heard(Watermarks { log_start, high_watermark, ..known }, false);
+            slot.outlet.touch();
         }
     }
 
@@ -289,6 +312,7 @@ impl Holdings {
         let has_backlog = slot.position < watermarks.last_stable;
         if slot.outlet.is_full() && slot.outlet.park() {
             slot.is_parked = true;
+            self.parked.insert(id);
             self.changed_at = Some(Instant::now());
         }
         self.refresh(id, has_backlog);

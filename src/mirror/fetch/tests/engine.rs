@@ -379,6 +379,39 @@ async fn one_that_does_not_read_blocks_nobody_and_memory_stays_within_the_budget
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_inbox_still_hears_how_far_the_source_is() {
+    for others in [0, 3] {
+        let fake = Fake::with_topic("orders", 1 + others);
+        let rig = Rig::start(&fake, Settings { inbox_bytes_max: 10 << 10, ..settings() });
+        let mut stuck = rig.read(0, 0, None).await;
+        let mut idle = Vec::new();
+        for index in 0..others {
+            fake.change_partition(1 + index, |partition| partition.leader = 0);
+            idle.push(rig.read(i32::try_from(1 + index).unwrap(), 0, None).await);
+        }
+        fake.append(0, 1_000);
+        let FetchEvent::Batches { permit, .. } = (loop {
+            let event = next(&mut stuck).await;
+            if matches!(event, FetchEvent::Batches { .. }) {
+                break event;
+            }
+        }) else {
+            unreachable!()
+        };
+        for _ in 0..10 {
+            fake.append(0, 1_000);
+        }
+        fake.change_partition(0, |partition| partition.start = 500);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let FetchEvent::Watermarks(told) = next(&mut stuck).await else { panic!("no data while it is full") };
+        assert_eq!((told.log_start, told.high_watermark), (at(500), at(11_000)));
+        assert!(stuck.last_contact().unwrap().elapsed() < Duration::from_secs(2));
+        drop(permit);
+        read_to(&mut stuck, 1_000, 11_000).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_larger_than_every_limit_passes() {
     let fake = Fake::with_topic("orders", 2);
     let settings = Settings {

@@ -241,6 +241,19 @@ impl Source for Fake {
         Ok(SourceOffset::new(offset).ok())
     }
 
+    async fn offsets(
+        &self,
+        partitions: &[TopicPartition],
+        query: OffsetQuery,
+    ) -> Result<BTreeMap<TopicPartition, SourceOffset>, ClusterError> {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let mut offsets = BTreeMap::new();
+        for partition in partitions {
+            offsets.extend(self.offset(partition, query).await?.map(|offset| (partition.clone(), offset)));
+        }
+        Ok(offsets)
+    }
+
     async fn epoch_end(
         &self,
         partition: &TopicPartition,

@@ -72,7 +72,8 @@ async fn read_to(inbox: &mut Inbox, end: i64) -> Seen {
                 }
             }
             FetchEvent::Watermarks(_) => {}
-            other => panic!("{other:?}"),
+            FetchEvent::Unreachable { reason } => eprintln!("{reason}"),
+            other @ FetchEvent::Stopped(_) => panic!("{other:?}"),
         }
     }
     seen
@@ -126,11 +127,12 @@ async fn rotate_leaders(client: &Client, topic: &str, partitions: i32, round: i3
         .map(|index| ReassignablePartition::default().with_partition_index(index).with_replicas(Some(replicas(index))));
     let of_topic = ReassignableTopic::default().with_name(name()).with_partitions(moved.collect());
     let request = AlterPartitionReassignmentsRequest::default().with_timeout_ms(10_000).with_topics(vec![of_topic]);
-    client.call(Route::Controller, &request).await.unwrap();
+    // Refused while brokers are down; other rounds follow.
+    client.call(Route::Controller, &request).await.ok();
     tokio::time::sleep(Duration::from_millis(300)).await;
     let elected = TopicPartitions::default().with_topic(name()).with_partitions((0..partitions).collect());
     let request = ElectLeadersRequest::default().with_timeout_ms(10_000).with_topic_partitions(Some(vec![elected]));
-    client.call(Route::Controller, &request).await.unwrap();
+    client.call(Route::Controller, &request).await.ok();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,6 +167,7 @@ async fn moving_leaders_lose_nothing() {
         let seen = reader.await.unwrap();
         assert_eq!((seen.data, seen.next), (40_000, 40_000));
     }
+    assert!(cluster.leader(&partition(&name, 0)).await.unwrap().epoch > LeaderEpoch(5), "leaders moved");
     tasks.close().await;
 }
 

@@ -23,4 +23,6 @@ pub use serve::serve;
 pub use settings::{ApiStartError, Limits, Settings, TlsFiles};
 
 #[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 
 mod aborted;
 mod codec;
+mod crc;
 mod error;
 mod prepare;
 mod record;

@@ -22,6 +22,7 @@ pub use records::{
     RequestRecord, ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord,
     TopicState, Value,
 };
+pub use shard_hash::SHARDS;
 pub use view::View;
 
 #[cfg(test)]

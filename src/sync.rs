@@ -22,17 +22,21 @@
 //! A setting that is reset at the source is reset here if it came from there. Others that somebody sets on the mirror
 //! topic are left alone.
 
-//mod apply;
-//mod compare;
+mod apply;
+mod compare;
 mod error;
-//mod observe;
+mod make;
+mod observe;
+mod publish;
+mod record;
+mod round;
 mod settings;
 mod stop;
-//mod topics;
+mod topics;
 
 pub use error::SyncError;
 pub use stop::{StopReason, resolve_topic};
-//pub use topics::{Problem, RoundReport, Settings, TopicSync};
+pub use topics::{Problem, RoundReport, Settings, TopicSync};
 
-//#[cfg(test)]
-//mod tests;
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,8 @@
 //!
 //! Owns: sockets to brokers, and what is known of a cluster's brokers and leaders.
 //! Promises: requests started on one connection reach the broker in that order; every frame is bounded before
-//! memory is set aside for it; record bytes stay as they are; a secret is read when a connection is made.
+//! memory is set aside for it; record bytes stay as they are; secrets are read anew for each
+//! authentication, certificates for each connection.
 //! Does not know: links, offsets' meaning, state, what to do about a broker's error code.
 
 mod client;

@@ -46,7 +46,7 @@ impl AbortedFilter {
         Self { ahead, producers: BTreeSet::new() }
     }
 
-    /// Judges the next batch. Checks the CRC of what is not admitted ([`super::prepare`] checks the rest).
+    /// Judges the next batch. Checks the CRC of what is not admitted ([`prepare`](super::prepare()) checks the rest).
     pub fn admit(&mut self, batch: &RawBatch) -> Result<Admission, BatchError> {
         let header = &batch.header;
         while let Some((_, producer_id)) = self.ahead.pop_if(|(first_offset, _)| *first_offset <= header.last_offset())

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use self::merge::merge;
 use self::rewrite::{Refusal, Rewriter};
 use super::view::BodyLength;
-use super::{BatchError, BatchHeader, HEADER_BYTES, RawBatch};
+use super::{BatchError, BatchHeader, HEADER_BYTES, RawBatch, crc};
 use crate::types::{ProducerEpoch, ProducerId, Sequence, SourceOffset};
 
 /// What limits one prepared batch.
@@ -244,7 +244,7 @@ impl Prepared {
         };
         // CRCs are linear: what changes in front of the body changes the whole by what it is shifted to behind it.
         let change = self.anchor ^ header.covered_crc();
-        header.crc = self.header.crc ^ crc32c::crc32c_combine(change, 0, self.body.len());
+        header.crc = self.header.crc ^ crc::difference_behind(change, self.body.len());
         Stamped { header: header.write(self.length), body: self.body.clone(), crc: header.crc }
     }
 }

@@ -1,4 +1,10 @@
 //! Tests of batch surgery; what they share.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "small numbers of the tests' own making"
+)]
 
 mod codecs;
 mod golden;

@@ -51,7 +51,7 @@ fn elections_are_waited_for_people_are_told_and_nonsense_is_given_up() {
         assert_eq!(remedy(mendable), Remedy::RetrySlowly, "{mendable}");
     }
     for last in [Code::InvalidConfig, Code::TopicAlreadyExists, Code::OffsetOutOfRange] {
-        assert_eq!(remedy(last), Remedy::GiveUp, "{:?}", last);
+        assert_eq!(remedy(last), Remedy::GiveUp, "{last:?}");
     }
     assert_eq!(refusal(999, None).remedy(), Remedy::RetrySlowly, "a code that we don't know");
     assert_eq!(

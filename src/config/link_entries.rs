@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::keys;
-use super::tree::{Place, Report, Table, Value};
+use super::report::{Place, Report};
+use super::tree::{Table, Value};
 use crate::selection::{Entry, EntryFault, ExistingTarget, FaultReason, Naming, Rule, Selection, Which};
 
 /// Where an entry and its values stand.
@@ -24,12 +25,15 @@ impl EntryPlaces {
 /// Reads the entries of a link and compiles them. The selection is `None` only after something was reported.
 pub(super) fn read<'t>(report: &mut Report<'t>, link: &Table<'t>) -> (Vec<EntryPlaces>, Option<Selection>) {
     let Some(list) = link.get("topics") else {
+        if link.was_tried("topics") {
+            return (Vec::new(), None);
+        }
         let help = "add [[link.NAME.topics]] with `match` or `name`; match = \".*\" is all topics".to_owned();
         report.refuse(&link.place, "the link has no `topics`, so it would mirror nothing", Some(help));
         return (Vec::new(), None);
     };
     let values = list.tables(report);
-    if values.is_empty() && list.value.is_array() {
+    if values.is_empty() && list.parsed.is_array() {
         report.refuse(&list.place, "`topics` has no entry, so the link would mirror nothing", None);
     }
     let mut places = Vec::new();
@@ -37,14 +41,10 @@ pub(super) fn read<'t>(report: &mut Report<'t>, link: &Table<'t>) -> (Vec<EntryP
     let mut is_clean = !values.is_empty();
     for value in &values {
         let mut of_entry = EntryPlaces { place: value.key.clone(), values: BTreeMap::new(), exclude: Vec::new() };
-        match read_entry(report, value, &mut of_entry) {
-            Some(entry) => entries.push(entry),
-            None => {
-                is_clean = false;
-                // It selects nothing, and keeps the others' numbers, so that their faults are found as well.
-                entries.push(Entry::matching(""));
-            }
-        }
+        let (entry, is_entry_clean) = read_entry(report, value, &mut of_entry);
+        is_clean &= is_entry_clean;
+        // One that can't be read selects nothing, and keeps the others' numbers, so that their faults are found too.
+        entries.push(entry.unwrap_or_else(|| Entry::matching("")));
         places.push(of_entry);
     }
     match Selection::new(entries) {
@@ -70,6 +70,7 @@ fn refuse_fault(report: &mut Report<'_>, places: &[EntryPlaces], fault: &EntryFa
             let line = places.get(*entry).map_or(0, |other| report.line(other.of("name")));
             format!("`{this}` would have the name `{target}` on the target, as `{other}` in line {line} has")
         }
+        FaultReason::Pattern(_) => format!("`{}` is {}", fault.field, fault.reason),
         reason => reason.to_string(),
     };
     let help = match &fault.reason {
@@ -81,15 +82,21 @@ fn refuse_fault(report: &mut Report<'_>, places: &[EntryPlaces], fault: &EntryFa
     report.refuse(place, sentence, help);
 }
 
-fn read_entry<'t>(report: &mut Report<'t>, value: &Value<'t>, places: &mut EntryPlaces) -> Option<Entry> {
-    let table = Table::open(report, value, &keys::TOPICS)?;
+/// Reads an entry as far as it can be read, and whether nothing was reported.
+fn read_entry<'t>(report: &mut Report<'t>, value: &Value<'t>, places: &mut EntryPlaces) -> (Option<Entry>, bool) {
+    let before = report.count();
+    let entry = Table::open(report, value, &keys::TOPICS).and_then(|table| read_fields(report, &table, places));
+    (entry, report.count() == before)
+}
+
+fn read_fields<'t>(report: &mut Report<'t>, table: &Table<'t>, places: &mut EntryPlaces) -> Option<Entry> {
     for row in keys::TOPICS.rows {
         if let Some(value) = table.get(row.key) {
             places.values.insert(row.key, value.place.clone());
         }
     }
-    let which = which(report, &table);
-    let naming = naming(report, &table);
+    let which = which(report, table);
+    let naming = naming(report, table);
     let exclude = match table.get("exclude") {
         None => Some(Vec::new()),
         Some(value) => value.texts(report).map(|texts| {
@@ -99,8 +106,8 @@ fn read_entry<'t>(report: &mut Report<'t>, value: &Value<'t>, places: &mut Entry
     };
     let priority = table.get("priority").map_or(Some(0), |value| value.integer(report, i32::MIN..=i32::MAX));
     let replication_factor = match table.get("replication_factor") {
-        None => Some(None),
-        Some(value) => value.integer(report, 1..=i16::MAX).map(Some),
+        None => None,
+        Some(value) => value.integer(report, 1..=i16::MAX),
     };
     let has_local_writers = table.get("local_writers").map_or(Some(false), |value| value.boolean(report));
     let existing_target = match table.get("existing_target") {
@@ -112,10 +119,10 @@ fn read_entry<'t>(report: &mut Report<'t>, value: &Value<'t>, places: &mut Entry
     };
     Some(Entry {
         rule: Rule { which: which?, exclude: exclude?, naming: naming? },
-        priority: priority?,
-        replication_factor: replication_factor?,
-        has_local_writers: has_local_writers?,
-        existing_target: existing_target?,
+        priority: priority.unwrap_or_default(),
+        replication_factor,
+        has_local_writers: has_local_writers.unwrap_or_default(),
+        existing_target: existing_target.unwrap_or_default(),
     })
 }
 
@@ -128,6 +135,7 @@ fn which<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Which> {
             report.refuse(&name.key, "the entry has both `match` and `name`", Some(help));
             None
         }
+        (None, None) if table.was_tried("match") || table.was_tried("name") => None,
         (None, None) => {
             let help = "add match = \"...\" (a regular expression for the whole name) or name = \"...\"".to_owned();
             report.refuse(&table.place, "the entry has neither `match` nor `name`", Some(help));
@@ -143,9 +151,9 @@ fn naming<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Naming> {
         (None, Some(prefix)) => prefix.full_text(report).map(|text| Naming::Prefix(text.to_owned())),
         (Some(rename), Some(prefix)) => {
             let help = rename
-                .value
+                .parsed
                 .as_str()
-                .zip(prefix.value.as_str())
+                .zip(prefix.parsed.as_str())
                 .map(|(rename, prefix)| format!("write rename = \"{prefix}{rename}\" alone"));
             report.refuse(&prefix.key, "the entry has both `rename` and `prefix`", help);
             None

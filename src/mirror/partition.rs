@@ -50,6 +50,21 @@ pub struct Assignment {
     pub lease: Lease,
 }
 
+impl Assignment {
+    /// Whether another assignment asks for the same work under the same kind of lease.
+    #[must_use]
+    pub fn is_same_work(&self, other: &Self) -> bool {
+        let Self { source, target, source_topic_id, target_topic_id, batch_bytes_max, start: _, priority, lease: _ } =
+            self;
+        *source == other.source
+            && *target == other.target
+            && *source_topic_id == other.source_topic_id
+            && *target_topic_id == other.target_topic_id
+            && *batch_bytes_max == other.batch_bytes_max
+            && *priority == other.priority
+    }
+}
+
 /// Where we are, and what may be on the target beyond it.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -155,6 +170,8 @@ impl Partition {
         {
             let mut live = self.live.lock();
             live.state = PartitionState::Mirroring;
+            live.target = Some(self.assignment.target.clone());
+            live.sent_to = live.position.as_ref().map(Position::target);
             live.stop = None;
             live.trouble = None;
         }
@@ -220,6 +237,7 @@ impl Partition {
             source_leader_epoch: position.last_epoch,
             target_position: position.target(),
             sequence: position.sequence(),
+            map_start: Some((position.map().source_start(), position.map().target_start())),
             open_runs: OffsetMap::encode(position.open_runs()),
             open_chunk: position.open_chunk(),
             resolution: live.resolution,

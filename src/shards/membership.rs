@@ -79,7 +79,7 @@ pub fn keep_membership<P, M: GroupMember>(
             None => break,
             Some(MemberError::Fenced(reason)) => return MembershipEnd::Fenced(reason),
             Some(MemberError::Lost(reason)) => {
-                tracing::warn!(reason, "membership of the daemon group lost, joining again")
+                tracing::warn!(reason, "membership of the daemon group lost, joining again");
             }
         }
         if joined_at.elapsed() > Duration::from_mins(1) {

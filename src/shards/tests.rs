@@ -1,1 +1,3 @@
-
+mod fake;
+mod membership;
+mod writer;

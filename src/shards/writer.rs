@@ -75,6 +75,8 @@ pub trait Transactions {
     fn commit(&mut self) -> Result<(), Failure>;
     /// Aborts.
     fn abort(&mut self) -> Result<(), Failure>;
+    /// Called now and then while there is nothing to write.
+    fn tend(&mut self) {}
 }
 
 /// Why a job's records are not known to be written.
@@ -181,10 +183,23 @@ pub fn run_writer<T: Transactions>(
         writer.is_open = true;
     }
     let mut queue = Queue { jobs, left_over: Vec::new() };
-    while let Some(batch) = queue.next(&writer.limits, runtime, stop) {
-        writer.settle(batch);
+    loop {
+        match queue.next(&writer.limits, runtime, stop) {
+            Next::Batch(batch) => writer.settle(batch),
+            Next::Idle => writer.producer.tend(),
+            Next::End => return,
+        }
     }
 }
+
+enum Next {
+    Batch(Vec<Job>),
+    Idle,
+    End,
+}
+
+/// A producer that nobody looks after piles up librdkafka's log lines.
+const IDLE_MAX: Duration = Duration::from_secs(10);
 
 struct Queue {
     jobs: JobQueue,
@@ -193,12 +208,17 @@ struct Queue {
 
 impl Queue {
     /// Waits for a job and takes along what else is waiting, within the limits; it never waits for more.
-    fn next(&mut self, limits: &WriterLimits, runtime: &Handle, stop: &CancellationToken) -> Option<Vec<Job>> {
+    fn next(&mut self, limits: &WriterLimits, runtime: &Handle, stop: &CancellationToken) -> Next {
         if stop.is_cancelled() {
-            return None;
+            return Next::End;
         }
         if self.left_over.is_empty() {
-            self.left_over = runtime.block_on(stop.run_until_cancelled(self.jobs.recv()))??;
+            let next = async { stop.run_until_cancelled(tokio::time::timeout(IDLE_MAX, self.jobs.recv())).await };
+            match runtime.block_on(next) {
+                Some(Ok(Some(jobs))) => self.left_over = jobs,
+                Some(Err(_)) => return Next::Idle,
+                Some(Ok(None)) | None => return Next::End,
+            }
         }
         let mut batch = Vec::new();
         let (mut bytes, mut records) = (0, 0);
@@ -210,13 +230,13 @@ impl Queue {
                 let is_over = bytes > limits.transaction_bytes_max || records > limits.transaction_records_max;
                 if is_over && !batch.is_empty() {
                     self.left_over = std::iter::once(job).chain(waiting).collect();
-                    return Some(batch);
+                    return Next::Batch(batch);
                 }
                 batch.push(job);
             }
             match self.jobs.try_recv() {
                 Ok(more) => self.left_over = more,
-                Err(_) => return Some(batch),
+                Err(_) => return Next::Batch(batch),
             }
         }
     }

@@ -95,6 +95,9 @@ pub enum Write {
     Remove(Key),
 }
 
+/// How long [`Store::close`] waits for threads.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The state of a daemon group. Clones share it.
 #[derive(Clone)]
 pub struct Store {
@@ -213,15 +216,15 @@ impl Store {
     /// Stops all threads, giving up the shards at once. The group gives them to others when this daemon has not come
     /// back within the session time-out: it is a static member, so a quick restart finds its shards where they were.
     pub async fn close(&self) {
+        self.inner.tasks.stop();
+        self.inner.ownership.lose_all();
         self.inner.tasks.close().await;
         let threads = std::mem::take(&mut *self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        let join = move || {
-            for thread in threads {
-                // A thread that panicked has ended, which is what is waited for.
-                drop(thread.join());
-            }
-        };
-        drop(tokio::task::spawn_blocking(join).await);
+        // A thread may sit in a call to a cluster that doesn't answer, which nothing interrupts; it ends by itself.
+        let deadline = tokio::time::Instant::now() + CLOSE_PATIENCE;
+        while threads.iter().any(|thread| !thread.is_finished()) && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     fn check_usable(&self) -> Result<(), StoreError> {

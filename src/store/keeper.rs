@@ -30,7 +30,7 @@ impl Keeper {
     /// Runs until the tasks are stopped; then tells of the last losses as far as somebody listens.
     pub(super) async fn run<P>(self, ownership: &Ownership<P>) {
         let mut changes = ownership.changes();
-        let (announcer, mut taken) = mpsc::channel::<Grant>(64);
+        let (announcer, mut read_back) = mpsc::channel::<Grant>(64);
         let mut known: BTreeMap<i32, Known> = BTreeMap::new();
         loop {
             changes.mark_unchanged();
@@ -38,7 +38,7 @@ impl Keeper {
             self.take_over_new(&mut known, ownership, &announcer);
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
-                Some(grant) = taken.recv() => self.announce(&mut known, grant).await,
+                Some(grant) = read_back.recv() => self.announce(&mut known, grant).await,
                 () = self.tasks.stopped() => break,
             }
         }
@@ -51,8 +51,9 @@ impl Keeper {
     }
 
     async fn tell_of_losses<P>(&self, known: &mut BTreeMap<i32, Known>, ownership: &Ownership<P>) {
-        let now: BTreeMap<i32, u64> = ownership.grants().iter().map(|grant| (grant.shard(), grant.number())).collect();
-        let is_lost = |shard: i32, known: &Known| now.get(&shard) != Some(&known.grant.number());
+        let owned: BTreeMap<i32, u64> =
+            ownership.grants().iter().map(|grant| (grant.shard(), grant.number())).collect();
+        let is_lost = |shard: i32, known: &Known| owned.get(&shard) != Some(&known.grant.number());
         let lost: Vec<i32> =
             known.iter().filter(|(shard, known)| is_lost(**shard, known)).map(|(shard, _)| *shard).collect();
         for shard in lost {
@@ -90,7 +91,7 @@ impl Keeper {
         let Some(found) = known.get_mut(&shard).filter(|known| known.grant.number() == grant.number()) else { return };
         if !found.was_announced && grant.is_held() {
             found.was_announced = true;
-            tracing::info!(shard, "shard taken over");
+            tracing::debug!(shard, "shard taken over");
             self.send(ShardEvent::Acquired(Lease::new(grant))).await;
         }
     }

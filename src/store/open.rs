@@ -160,19 +160,13 @@ impl Parts<'_> {
     }
 
     /// Looks at the topic now and then. One bad look may be a broker that doesn't know yet; two in a row are not.
-    fn start_watch(&self, state_topic: StateTopic) {
+    fn start_watch(&self, mut state_topic: StateTopic) {
         let trouble = self.inner.trouble.clone();
         self.inner.tasks.spawn_until_stopped("state topic watch", async move {
             let mut was_bad = false;
             loop {
                 tokio::time::sleep(if was_bad { Duration::from_secs(1) } else { LOOK_INTERVAL }).await;
-                let complaint = match state_topic.look().await {
-                    Ok(Presence::Good | Presence::Forming) => None,
-                    Ok(Presence::Absent) => Some("it was deleted".to_owned()),
-                    Err(StoreError::Unusable(reason)) => Some(reason),
-                    // The cluster doesn't answer: nothing is known, and nothing can be written either.
-                    Err(StoreError::Unavailable(_) | StoreError::LeaseLost { .. }) => None,
-                };
+                let complaint = complaint(&mut state_topic).await;
                 match complaint {
                     Some(reason) if was_bad => {
                         tracing::error!(reason, "the state topic can't be used, all work stops");
@@ -193,5 +187,20 @@ impl Parts<'_> {
         let mut threads = self.inner.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         threads.push(thread);
         Ok(())
+    }
+}
+
+async fn complaint(state_topic: &mut StateTopic) -> Option<String> {
+    match state_topic.look().await {
+        Ok(Presence::Good | Presence::Forming) => None,
+        Ok(Presence::Absent) => Some("it was deleted".to_owned()),
+        Err(StoreError::Unusable(reason)) => Some(reason),
+        // The cluster doesn't answer: nothing is known, and nothing can be written either.
+        Err(StoreError::Unavailable(_) | StoreError::LeaseLost { .. }) => {
+            if let Err(error) = state_topic.renew() {
+                tracing::warn!(%error, "the state topic can't be looked at");
+            }
+            None
+        }
     }
 }

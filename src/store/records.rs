@@ -121,6 +121,9 @@ pub struct LinkRecord {
     pub state: LinkState,
     /// Digest of the settings that the owner of the link works by.
     pub digest: String,
+    /// Those settings by key, so that a daemon with another file can name the key that differs.
+    #[serde(default)]
+    pub meaning: std::collections::BTreeMap<String, String>,
     /// When the link first started, by the owner's clock.
     pub created_at_ms: i64,
 }
@@ -228,6 +231,9 @@ pub struct PositionRecord {
     pub target_position: TargetOffset,
     /// The sequence of the next record.
     pub sequence: Sequence,
+    /// Where the map begins, source and target; older offsets are below it.
+    #[serde(default)]
+    pub map_start: Option<(SourceOffset, TargetOffset)>,
     /// The map's runs since the last closed chunk, in the form of `OffsetMap::encode`.
     pub open_runs: String,
     /// The number of the chunk that they will become part of.

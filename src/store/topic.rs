@@ -13,6 +13,7 @@ use crate::shards::{LogContext, client_config};
 
 /// The state topic's administrator.
 pub(super) struct StateTopic {
+    kafka_properties: Vec<(String, String)>,
     admin: Arc<AdminClient<LogContext>>,
     name: String,
 }
@@ -33,9 +34,15 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 impl StateTopic {
     /// Makes the client.
     pub(super) fn new(kafka_properties: &[(String, String)], name: &str) -> Result<Self, StoreError> {
-        let config = client_config(kafka_properties, "causeway-state-admin");
-        let admin = AdminClient::from_config_and_context(&config, LogContext).map_err(|error| unavailable(&error))?;
-        Ok(Self { admin: Arc::new(admin), name: name.to_owned() })
+        let admin = Arc::new(connect(kafka_properties)?);
+        Ok(Self { kafka_properties: kafka_properties.to_vec(), admin, name: name.to_owned() })
+    }
+
+    /// Makes the client anew. Nobody reads what an administrator's client reports, so after a time without contact it
+    /// would have piled up.
+    pub(super) fn renew(&mut self) -> Result<(), StoreError> {
+        self.admin = Arc::new(connect(&self.kafka_properties)?);
+        Ok(())
     }
 
     /// Looks at the topic. `Unusable`: it is there, but not what it must be.
@@ -132,13 +139,18 @@ impl StateTopic {
         let results =
             self.admin.describe_configs([&resource], &options()).await.map_err(|error| unavailable(&error))?;
         for result in results {
-            let resource = result.map_err(|code| unreadable_settings(&self.name, &code))?;
+            let resource = result.map_err(|code| unreadable_settings(&self.name, code))?;
             if let Some(policy) = resource.get("cleanup.policy").and_then(|entry| entry.value.clone()) {
                 return Ok(policy);
             }
         }
         Err(StoreError::Unavailable(format!("{} has no cleanup.policy to see", self.name)))
     }
+}
+
+fn connect(kafka_properties: &[(String, String)]) -> Result<AdminClient<LogContext>, StoreError> {
+    let config = client_config(kafka_properties, "causeway-state-admin");
+    AdminClient::from_config_and_context(&config, LogContext).map_err(|error| unavailable(&error))
 }
 
 fn options() -> AdminOptions {
@@ -149,6 +161,6 @@ fn unavailable(error: &rdkafka::error::KafkaError) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }
 
-fn unreadable_settings(name: &str, code: &RDKafkaErrorCode) -> StoreError {
+fn unreadable_settings(name: &str, code: RDKafkaErrorCode) -> StoreError {
     StoreError::Unavailable(format!("can't read the settings of {name} (DescribeConfigs on the topic): {code}"))
 }

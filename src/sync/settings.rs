@@ -99,7 +99,6 @@ pub(super) fn changes(
                 wanted.extend(RETENTION.iter().map(|name| ((*name).to_owned(), Some(UNLIMITED.to_owned()))));
             }
         }
-        Phase::CatchingUp => {}
         Phase::CaughtUp if before.is_history_held => {
             record.is_history_held = false;
             for name in RETENTION {
@@ -110,11 +109,12 @@ pub(super) fn changes(
                 wanted.insert((*name).to_owned(), value);
             }
         }
-        Phase::CaughtUp => {}
+        Phase::CatchingUp | Phase::CaughtUp => {}
     }
     if is_sync_on {
         let copied = copied(source, Some(&known), record.is_history_held);
-        for name in before.copied.iter().filter(|name| set_value(source, name).is_none()) {
+        let is_held = |name: &str| record.is_history_held && RETENTION.contains(&name);
+        for name in before.copied.iter().filter(|name| set_value(source, name).is_none() && !is_held(name)) {
             wanted.insert(name.clone(), None);
         }
         record.copied = copied.keys().cloned().collect();
@@ -190,7 +190,10 @@ fn differs(target: &[ConfigEntry], name: &str, wanted: Option<&str>) -> bool {
 
 /// Brokers print numbers in their own way: `0.50` comes back as `0.5`.
 fn is_same(a: &str, b: &str) -> bool {
-    a == b || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if (a - b).abs() < f64::EPSILON)
+    match (a.parse::<i64>(), b.parse::<i64>()) {
+        (Ok(a), Ok(b)) => a == b,
+        (_, _) => a == b || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if (a - b).abs() < 1e-9),
+    }
 }
 
 /// Splits off the settings that a refusal names, as in `Unknown topic config name: retention.foo`.

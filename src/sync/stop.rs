@@ -12,7 +12,7 @@ pub enum StopReason {
     MappingChanged,
     /// No entry selects it any more.
     NotSelected,
-    /// Source and target are one cluster, and the name is the same.
+    /// Source and target are one cluster, and the link writes to this very topic.
     OntoItself,
     /// The source topic is gone.
     SourceDeleted,

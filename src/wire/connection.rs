@@ -1,8 +1,9 @@
 //! One connection to one broker.
 //!
-//! A task reads, a task writes, a task watches deadlines; they share [`Shared`] and end when the last handle is
+//! A task reads, a task writes, a task watches deadlines; they share one state and end when the last handle is
 //! dropped or the connection is lost. Responses are decoded by whoever waits for them.
 
+mod establish;
 mod frames;
 mod line;
 mod shared;
@@ -17,26 +18,19 @@ use bytes::Bytes;
 use kafka_protocol::messages::ProduceResponse;
 use kafka_protocol::protocol::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-pub(super) use line::Line;
-pub(super) use shared::Limits;
-use shared::Shared;
+pub(super) use self::establish::{End, establish};
+pub(super) use self::line::Line;
+
+use self::establish::Guard;
 
 use super::encode::{Decoded, decode_response};
 use super::produce::decode_produce;
 use super::versions::{Ceilings, Versions};
-use super::{ProduceRequest, SaslSettings, Settings, WireError, api_name, sasl};
+use super::{ProduceRequest, Settings, WireError, api_name};
 use crate::types::BrokerId;
-
-/// Requests that may wait to be written. Whoever comes then waits for a place.
-const QUEUE_REQUESTS_MAX: usize = 64;
-
-/// A session is renewed when this part of its lifetime has passed.
-const RENEW_AT_PART: f64 = 0.85;
-/// The least time between two renewals: a broker closes connections that renew twice within a second.
-const RENEW_DISTANCE: Duration = Duration::from_millis(1_100);
 
 /// A connection: authenticated, with the broker's versions known. Clones share it.
 /// It never reconnects: once lost, every request on it fails with [`WireError::Closed`].
@@ -52,16 +46,6 @@ struct Handle {
     broker: Option<BrokerId>,
     versions: Arc<Versions>,
     _guard: Guard,
-}
-
-/// Ends the tasks of a connection when it is dropped.
-#[derive(Debug)]
-struct Guard(Arc<Shared>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
 }
 
 /// A response under way. Dropping it does not disturb the connection.
@@ -191,72 +175,6 @@ impl Connection {
     }
 }
 
-/// Which broker a byte stream leads to.
-pub(super) struct End<'a> {
-    pub(super) address: &'a str,
-    pub(super) broker: Option<BrokerId>,
-    pub(super) ceilings: Ceilings,
-}
-
-/// See [`Connection::establish`].
-pub(super) async fn establish<R, W>(
-    reader: R,
-    writer: W,
-    end: End<'_>,
-    settings: &Settings,
-) -> Result<Connection, WireError>
-where
-    R: AsyncRead + Send + Unpin + 'static,
-    W: AsyncWrite + Send + Unpin + 'static,
-{
-    let limits = Limits { request_timeout: settings.request_timeout, frame_bytes_max: settings.frame_bytes_max };
-    let shared = Arc::new(Shared::new(end.address.to_owned(), settings.client_id.clone(), limits));
-    let guard = Guard(Arc::clone(&shared));
-    let (queue, requests) = mpsc::channel(QUEUE_REQUESTS_MAX);
-    let tasks = &shared.tasks;
-    tasks.spawn_until_stopped("read frames", frames::read_frames(reader, Arc::clone(&shared)));
-    tasks.spawn_until_stopped("write frames", frames::write_frames(writer, requests, Arc::clone(&shared)));
-    let watched = Arc::clone(&shared);
-    tasks.spawn_until_stopped("watch deadlines", async move { watched.watch_deadlines().await });
-    let line = Line::new(Arc::clone(&shared), queue);
-    let introduced = introduce(&line, end.ceilings, settings).await;
-    let versions = introduced.map_err(|error| match (error, shared.cause()) {
-        // What a request is told of a loss is less than what is known of it.
-        (WireError::Closed { .. }, Some(cause @ (WireError::Tls { .. } | WireError::FrameTooLarge { .. }))) => cause,
-        (error, _) => error,
-    })?;
-    Ok(Connection { handle: Arc::new(Handle { line, broker: end.broker, versions, _guard: guard }) })
-}
-
-/// Exchanges versions and authenticates, and sees to it that the authentication is renewed in time.
-async fn introduce(line: &Line, ceilings: Ceilings, settings: &Settings) -> Result<Arc<Versions>, WireError> {
-    let versions = Arc::new(Versions::ask(line, ceilings).await?);
-    if let Some(sasl) = &settings.sasl
-        && let Some(lifetime) = sasl::authenticate(line, &versions, sasl).await?
-    {
-        let renewal = keep_authenticated(line.clone(), Arc::clone(&versions), sasl.clone(), lifetime);
-        line.shared.tasks.spawn_until_stopped("keep authenticated", renewal);
-    }
-    Ok(versions)
-}
-
-/// Authenticates again before each session's end (KIP-368).
-async fn keep_authenticated(line: Line, versions: Arc<Versions>, sasl: SaslSettings, mut lifetime: Duration) {
-    loop {
-        tokio::time::sleep(lifetime.mul_f64(RENEW_AT_PART).max(RENEW_DISTANCE)).await;
-        let renewed = match line.exclusive().await {
-            Ok(exclusive) => sasl::authenticate(&exclusive, &versions, &sasl).await,
-            Err(error) => Err(error),
-        };
-        match renewed {
-            Ok(Some(next)) => lifetime = next,
-            Ok(None) => return,
-            // The broker would close the connection at the session's end, in the middle of anything.
-            Err(error) => return line.shared.lose(&error, None),
-        }
-    }
-}
-
 impl<T> Future for Pending<T> {
     type Output = Result<T, WireError>;
 
@@ -284,3 +202,6 @@ impl<T> std::fmt::Debug for Pending<T> {
         f.debug_struct("Pending").field("api", &self.api).field("version", &self.version).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -188,3 +188,6 @@ fn too_long(error: std::num::TryFromIntError) -> WireError {
 fn refuse(reason: String) -> WireError {
     WireError::Encode { api: "Produce", reason }
 }
+
+#[cfg(test)]
+mod tests;

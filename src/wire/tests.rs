@@ -1,1 +1,2 @@
+pub(super) mod fake;
 mod real;

@@ -93,12 +93,3 @@ async fn ask_once(line: &Line, version: i16) -> Result<ApiVersionsResponse, Wire
     debug_assert!(answered_in <= ApiVersionsResponse::VERSIONS.max);
     ApiVersionsResponse::decode(&mut body, answered_in).map_err(|error| line.malformed(api, &error.to_string()))
 }
-
-#[cfg(test)]
-impl Versions {
-    /// For tests of what is built on it.
-    pub(super) fn of(offered: &[(i16, i16, i16)]) -> Self {
-        let offered = offered.iter().map(|(key, min, max)| (*key, (*min, *max))).collect();
-        Self { offered, ceilings: Ceilings::default() }
-    }
-}

@@ -8,9 +8,6 @@ use std::collections::HashMap;
 
 use crate::record::{Entry, Identity};
 
-#[cfg(test)]
-mod tests;
-
 /// Something that must not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Violation {

@@ -17,7 +17,7 @@ use crate::process::wait_for;
 use crate::reader::{Logs, Reader, read_topic, watermarks};
 
 /// A copy that makes no progress for so long is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Translations asked per partition and direction; more offsets than this are sampled.
 const TRANSLATIONS_MAX: usize = 400;
 
@@ -100,6 +100,13 @@ impl Judge {
             for (partition, (source_begin, source_end)) in source_ends {
                 let (target_begin, target_end) = target_ends[&partition];
                 let matched = &pairs[&(source.clone(), partition)];
+                // The target shows a record before its acknowledgement has reached the daemon.
+                if let Some(last) = matched.last() {
+                    wait_for(&format!("the map of {source}-{partition} to be complete"), PATIENCE, || {
+                        let answer = ask(Direction::Forward, source, partition, last.source);
+                        (answer.translation != "not_yet_mirrored").then_some(())
+                    });
+                }
                 for (direction, begin, end, other_end) in [
                     (Direction::Forward, source_begin, source_end, target_end),
                     (Direction::Reverse, target_begin, target_end, source_end),

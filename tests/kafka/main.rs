@@ -15,6 +15,9 @@
 mod admin;
 mod broker;
 mod checker;
+mod config;
+mod daemon;
+mod frame;
 mod jars;
 mod judge;
 mod process;
@@ -23,4 +26,5 @@ mod record;
 mod relay;
 mod scenarios;
 mod security;
+mod self_tests;
 mod workload;

@@ -79,10 +79,38 @@ impl Process {
         wait_for(&format!("the end of {name}"), limit, || self.child.try_wait().expect("a child of ours"))
     }
 
+    /// What it has used since it was started. Zero once it has ended.
+    pub fn usage(&self) -> Usage {
+        usage_of(self.id()).unwrap_or_default()
+    }
+
     /// Whether it runs (or is stopped by a signal).
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
+}
+
+/// What a process has used.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    /// User and system time.
+    pub cpu_seconds: f64,
+    /// The most memory that it ever had.
+    pub resident_bytes_peak: u64,
+}
+
+/// Linux counts processor time in hundredths of a second for all programs, whatever the kernel's own clock.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+fn usage_of(id: u32) -> Option<Usage> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name may contain blanks, and ends with the last parenthesis; user and system time are fields 14 and 15.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<u32>().ok()? + fields.get(12)?.parse::<u32>().ok()?;
+    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(Usage { cpu_seconds: f64::from(ticks) / TICKS_PER_SECOND, resident_bytes_peak: kilobytes * 1024 })
 }
 
 impl Drop for Process {

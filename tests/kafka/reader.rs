@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::record::Entry;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// The log of each partition.
 pub type Logs = BTreeMap<i32, Vec<Entry>>;
@@ -41,7 +42,7 @@ impl Reader {
             .create()
             .expect("a consumer");
         let metadata = consumer.fetch_metadata(Some(topic), LIMIT).expect("metadata");
-        let partitions: Vec<i32> = metadata.topics()[0].partitions().iter().map(|p| p.id()).collect();
+        let partitions: Vec<i32> = metadata.topics()[0].partitions().iter().map(MetadataPartition::id).collect();
         assert!(!partitions.is_empty(), "{topic} is not there");
         let mut list = TopicPartitionList::new();
         for partition in &partitions {

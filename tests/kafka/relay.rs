@@ -13,11 +13,7 @@ use std::time::Duration;
 
 use crate::process::free_port;
 
-mod frame;
-#[cfg(test)]
-mod tests;
-
-use frame::Seen;
+use crate::frame::{self, Seen};
 
 /// Kafka's API key of Produce.
 pub const PRODUCE: i16 = 0;
@@ -37,7 +33,6 @@ struct Shared {
     is_stalled: AtomicBool,
     is_refusing: AtomicBool,
     is_closed: AtomicBool,
-    connections: AtomicU64,
     data_produces: AtomicU64,
     data_answers: AtomicU64,
     dropped: AtomicU64,
@@ -53,6 +48,7 @@ struct Faults {
     drop_one_in: Option<u64>,
     delays: HashMap<i16, Duration>,
     corrupt_next: Option<i16>,
+    is_refusing_after_drop: bool,
 }
 
 impl Relay {
@@ -87,7 +83,15 @@ impl Relay {
         self.shared.faults().drop_data_answers.extend_from_slice(numbers);
     }
 
-    /// Does the same to one of every `n` data Produce requests; `None` ends it.
+    /// Swallows the next data Produce request's response, and refuses all connections from then on, so that nothing is
+    /// tried again before [`Relay::refuse`] ends it.
+    pub fn drop_next_data_answer_and_refuse(&self) {
+        let mut faults = self.shared.faults();
+        faults.drop_data_answers.push(1);
+        faults.is_refusing_after_drop = true;
+    }
+
+    /// Swallows the response of one of every `n` data Produce requests; `None` ends it.
     pub fn drop_one_data_answer_in(&self, n: Option<u64>) {
         self.shared.faults().drop_one_in = n;
     }
@@ -117,6 +121,13 @@ impl Relay {
         self.shared.is_stalled.store(is_stalled, Ordering::Relaxed);
     }
 
+    /// Ends all faults; counters stay.
+    pub fn heal(&self) {
+        *self.shared.faults() = Faults::default();
+        self.refuse(false);
+        self.stall(false);
+    }
+
     /// How many responses were swallowed.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
@@ -125,11 +136,6 @@ impl Relay {
     /// How many responses were corrupted.
     pub fn corrupted(&self) -> u64 {
         self.shared.corrupted.load(Ordering::Relaxed)
-    }
-
-    /// How many connections there have been.
-    pub fn connections(&self) -> u64 {
-        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// Data Produce requests that have passed.
@@ -183,7 +189,6 @@ fn forward(shared: &Arc<Shared>, client: &TcpStream, broker: SocketAddr) -> io::
     let server = TcpStream::connect(broker)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    shared.connections.fetch_add(1, Ordering::Relaxed);
     shared.open.lock().unwrap_or_else(PoisonError::into_inner).extend([client.try_clone()?, server.try_clone()?]);
     let pending = Pending::default();
     let (up, down) = ((client.try_clone()?, server.try_clone()?), (server, client.try_clone()?));
@@ -239,6 +244,10 @@ fn pump_answers(shared: &Shared, mut server: &TcpStream, mut client: &TcpStream,
                 shared.data_answers.fetch_add(1, Ordering::Relaxed);
             }
             if is_to_be_dropped {
+                if std::mem::take(&mut shared.faults().is_refusing_after_drop) {
+                    shared.is_refusing.store(true, Ordering::Relaxed);
+                    shared.close_all();
+                }
                 shared.dropped.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }

@@ -17,7 +17,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use crate::record::Identity;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// All codecs, by Kafka's names.
 pub const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
 
@@ -203,8 +203,8 @@ impl Workload {
 
     fn keep_to_the_rate(&self, begin: Instant, number: u64, producer: &BaseProducer<Receipts>) {
         producer.poll(Duration::ZERO);
-        if self.rate > 0 {
-            let due = begin + Duration::from_nanos(1_000_000_000 / self.rate * number);
+        if let Some(nanos_per_record) = 1_000_000_000_u64.checked_div(self.rate) {
+            let due = begin + Duration::from_nanos(nanos_per_record * number);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
     }

@@ -1,7 +1,7 @@
 //! Codecs and the record codec.
 
 use super::super::codec::DecompressError;
-use super::super::varint;
+use super::super::{crc, varint};
 use super::*;
 
 fn sample(length: usize) -> Vec<u8> {
@@ -135,4 +135,16 @@ fn an_empty_batch_of_any_codec_is_empty() {
         let empty = with_header(&empty_batch(5, 9), |header| header.attributes = codec.id());
         assert_eq!(decode(&empty, 1000).unwrap(), []);
     }
+}
+
+#[test]
+fn a_change_in_front_of_a_body_is_followed_to_its_end() {
+    for length in [0, 1, 2, 61, 1000, 65_536, 1_048_583] {
+        let body = sample(length);
+        let whole = |front: &[u8]| crc32c::crc32c_append(crc32c::crc32c(front), &body);
+        let change = crc32c::crc32c(b"before") ^ crc32c::crc32c(b"after!");
+        assert_eq!(whole(b"before") ^ whole(b"after!"), crc::difference_behind(change, length));
+    }
+    let far = 2_000_000_011;
+    assert_eq!(crc::difference_behind(0x1234_5678, far), crc32c::crc32c_combine(0x1234_5678, 0, far));
 }

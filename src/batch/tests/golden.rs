@@ -1,5 +1,6 @@
 //! Batches as real clients wrote them to a real broker: `tests/golden/README.md` says how.
 
+use super::Admission::{Aborted, Control, Data};
 use super::*;
 
 const TIME: i64 = 1_700_000_000_000;
@@ -100,7 +101,6 @@ fn committed_transactions_are_copied_and_aborted_ones_are_not() {
         let producer_id = batches[0].header.producer_id;
         let mut filter = AbortedFilter::new(vec![(producer_id, 6)]);
         let admitted: Vec<_> = batches.iter().map(|batch| filter.admit(batch).unwrap()).collect();
-        use Admission::{Aborted, Control, Data};
         assert_eq!(admitted, [Data, Control, Aborted, Control, Data, Control], "{name}");
         let data = [batches[0].clone(), batches[4].clone()];
         let expected = [five(0, TIME), five(12, TIME + 20_000)].concat();

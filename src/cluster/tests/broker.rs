@@ -43,7 +43,7 @@ impl Broker {
             command
         };
         let file = properties.display().to_string();
-        let formatted = java(&["kafka.tools.StorageTool", "format", "-t", "Y2F1c2V3YXktdGVzdHMtMQ", "-c", &file]);
+        let formatted = java(&["kafka.tools.StorageTool", "format", "-t", &cluster_id(), "-c", &file]);
         assert!({ formatted }.status().unwrap().success(), "the storage tool; see {}", folder.path().display());
         let process = java(&["kafka.Kafka", &file]).spawn().unwrap();
         let broker = Self { process, folder, side_door, guarded };
@@ -53,7 +53,7 @@ impl Broker {
 
     /// The cluster through the side door.
     pub(crate) fn cluster(&self) -> Cluster {
-        let settings = Settings::plain(vec![format!("127.0.0.1:{}", self.side_door)], "test");
+        let settings = Settings::plain(vec![self.open()], "test");
         Cluster::new(ClusterName::new("aws").unwrap(), Client::new(settings))
     }
 
@@ -65,7 +65,7 @@ impl Broker {
         Cluster::new(ClusterName::new("aws").unwrap(), Client::new(settings))
     }
 
-    /// Address of the listener where everybody may do everything.
+    /// Address of the side door.
     pub(crate) fn open(&self) -> String {
         format!("127.0.0.1:{}", self.side_door)
     }
@@ -91,6 +91,12 @@ impl Drop for Broker {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Kafka's form of it: 16 bytes in base 64.
+fn cluster_id() -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4().as_bytes())
 }
 
 fn free_port() -> u16 {

@@ -24,7 +24,7 @@ fn new_topic(name: &str, configs: &[(&str, &str)]) -> NewTopic {
 async fn topics_are_created_widened_and_described() {
     let broker = Broker::start().await;
     let cluster = broker.cluster();
-    assert_eq!(cluster.id().await.unwrap(), "Y2F1c2V3YXktdGVzdHMtMQ");
+    assert_eq!(cluster.id().await.unwrap().len(), 22);
     cluster.try_create_topic(&new_topic("orders", &[])).await.unwrap();
     assert_eq!(cluster.metadata(Some(&[topic("orders")])).await.unwrap().topics[&topic("orders")].error_code, 3);
     let id = cluster.create_topic(&new_topic("orders", &[("retention.ms", "5000")])).await.unwrap();

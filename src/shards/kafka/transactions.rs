@@ -21,7 +21,8 @@ pub struct WriterSettings {
     pub kafka_properties: Vec<(String, String)>,
     /// The state topic.
     pub topic: String,
-    /// New for each process, the same for its whole life: reopening under it settles the transaction before.
+    /// New for each process, the same for its whole life: reopening under it settles the transaction before. Two ids
+    /// begin with it.
     pub transactional_id: String,
     /// When the coordinator aborts a transaction that nobody ends.
     pub transaction_timeout: Duration,
@@ -70,9 +71,14 @@ impl ProducerContext for DeliveryContext {
 }
 
 /// The state producer.
+///
+/// It is two producers that take turns. After a commit the coordinator still writes the markers, and turns the next
+/// transaction of the same id away meanwhile; librdkafka then waits 20 ms. The other id need not wait. Only one has a
+/// transaction at a time, and it is settled before the other begins.
 pub struct KafkaTransactions {
     settings: WriterSettings,
-    producer: Option<BaseProducer<DeliveryContext>>,
+    in_turn: Option<BaseProducer<DeliveryContext>>,
+    other: Option<BaseProducer<DeliveryContext>>,
     context: DeliveryContext,
     sent: usize,
     /// How far each shard was written. An acknowledged offset below it belongs to another life of the topic.
@@ -92,11 +98,12 @@ impl KafkaTransactions {
     /// Not open yet.
     #[must_use]
     pub fn new(settings: WriterSettings) -> Self {
-        Self { settings, producer: None, context: DeliveryContext::default(), sent: 0, written: BTreeMap::new() }
+        let context = DeliveryContext::default();
+        Self { settings, in_turn: None, other: None, context, sent: 0, written: BTreeMap::new() }
     }
 
     fn producer(&self) -> Result<&BaseProducer<DeliveryContext>, Failure> {
-        self.producer.as_ref().ok_or_else(|| Failure::Broken("not open".to_owned()))
+        self.in_turn.as_ref().ok_or_else(|| Failure::Broken("not open".to_owned()))
     }
 
     /// Repeats a call that librdkafka lets us resume, until the transaction's time is over.
@@ -116,6 +123,26 @@ impl KafkaTransactions {
         }
     }
 
+    fn make(&self, turn: &str) -> Result<BaseProducer<DeliveryContext>, Failure> {
+        let timeout = self.settings.transaction_timeout;
+        let timeout_ms = timeout.as_millis().to_string();
+        let transactional_id = format!("{}-{turn}", self.settings.transactional_id);
+        let mut config = client_config(&self.settings.kafka_properties, &transactional_id);
+        config
+            .set("transactional.id", &transactional_id)
+            .set("transaction.timeout.ms", &timeout_ms)
+            .set("message.timeout.ms", &timeout_ms)
+            .set("socket.timeout.ms", &timeout_ms)
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("linger.ms", "0")
+            .set("compression.type", "lz4");
+        let producer = BaseProducer::from_config_and_context(&config, self.context.clone())
+            .map_err(|error| Failure::Retry(error.to_string()))?;
+        producer.init_transactions(timeout).map_err(|error| Failure::Broken(describe(&error)))?;
+        Ok(producer)
+    }
+
     fn first_stale(&self, offsets: &[StateOffset]) -> Option<i32> {
         let is_stale =
             |offset: &&StateOffset| self.written.get(&offset.shard).is_some_and(|before| offset.next <= *before);
@@ -127,24 +154,11 @@ impl Transactions for KafkaTransactions {
     type Proof = ConsumerGroupMetadata;
 
     fn open(&mut self) -> Result<(), Failure> {
-        // The former producer first: two with one transactional id would fence each other.
-        self.producer = None;
-        let timeout = self.settings.transaction_timeout;
-        let mut config = client_config(&self.settings.kafka_properties, &self.settings.transactional_id);
-        config
-            .set("transactional.id", &self.settings.transactional_id)
-            .set("transaction.timeout.ms", timeout.as_millis().to_string())
-            .set("message.timeout.ms", timeout.as_millis().to_string())
-            .set("socket.timeout.ms", timeout.as_millis().to_string())
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("linger.ms", "0")
-            .set("compression.type", "lz4");
+        // The former producers first: two with one transactional id would fence each other.
+        (self.in_turn, self.other) = (None, None);
         self.context = DeliveryContext::default();
-        let producer = BaseProducer::from_config_and_context(&config, self.context.clone())
-            .map_err(|error| Failure::Retry(error.to_string()))?;
-        producer.init_transactions(timeout).map_err(|error| Failure::Broken(describe(&error)))?;
-        self.producer = Some(producer);
+        let (first, second) = (self.make("a")?, self.make("b")?);
+        (self.in_turn, self.other) = (Some(first), Some(second));
         Ok(())
     }
 
@@ -155,6 +169,7 @@ impl Transactions for KafkaTransactions {
             let transaction = deliveries.transaction + 1;
             *deliveries = Deliveries { transaction, ..Deliveries::default() };
         }
+        std::mem::swap(&mut self.in_turn, &mut self.other);
         let producer = self.producer()?;
         // Reports of an aborted transaction may still be waiting.
         producer.poll(Duration::ZERO);
@@ -232,6 +247,12 @@ impl Transactions for KafkaTransactions {
 
     fn abort(&mut self) -> Result<(), Failure> {
         self.resume(Producer::abort_transaction)
+    }
+
+    fn tend(&mut self) {
+        for producer in self.in_turn.iter().chain(&self.other) {
+            producer.poll(Duration::ZERO);
+        }
     }
 }
 

@@ -3,9 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::shards::{Failure, KafkaTransactions, Transactions, WriterSettings};
+use crate::store::handle::encode;
 use crate::store::{Key, Lease, MapRecord, Settings, ShardEvent, Store, StoreError, Value, Write};
 use crate::tasks::TaskGroup;
 use crate::types::{LinkName, PartitionIndex, TopicName};
@@ -72,6 +78,27 @@ impl Daemon {
     }
 }
 
+/// Writes to one partition until told to stop or the lease is lost; how often, and what ended it.
+async fn keep_writing(
+    store: &Store,
+    leases: &BTreeMap<i32, Lease>,
+    partition: PartitionIndex,
+    stop: &CancellationToken,
+) -> (u32, Option<i32>) {
+    let link = LinkName::new("busy").unwrap();
+    let topic = TopicName::new("orders").unwrap();
+    let lease = &leases[&store.shard_of_partition(&link, &topic, partition)];
+    let mut count = 0;
+    while !stop.is_cancelled() {
+        match store.write(lease, vec![map_write(&link, &topic, partition, 0, &count.to_string())]).await {
+            Ok(()) => count += 1,
+            Err(StoreError::LeaseLost { shard }) => return (count, Some(shard)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    (count, None)
+}
+
 fn map_write(link: &LinkName, topic: &TopicName, partition: PartitionIndex, chunk: u32, runs: &str) -> Write {
     let key = Key::Map { link: link.clone(), topic: topic.clone(), partition, chunk };
     Write::Put(key, Value::Map(MapRecord { runs: runs.to_owned() }))
@@ -136,10 +163,24 @@ async fn two_daemons_share_and_the_second_inherits() {
     let link = LinkName::new("a-to-b").unwrap();
     let mut one = Daemon::start(&group, "one").await;
     one.follow(LONG, |leases| leases.len() == 32).await;
+    let stop = TaskGroup::new();
+    let (busy, leases, until_stopped) = (one.store.clone(), one.leases.clone(), stop.token());
+    let writers = tokio::spawn(async move {
+        futures::future::join_all(
+            (0..32).map(|number| keep_writing(&busy, &leases, PartitionIndex(number), &until_stopped)),
+        )
+        .await
+    });
     let mut two = Daemon::start(&group, "two").await;
     let joined = Instant::now();
     tokio::join!(one.follow(LONG, |leases| leases.len() == 16), two.follow(LONG, |leases| leases.len() == 16));
     println!("shared in {:?}", joined.elapsed());
+    stop.stop();
+    let ends = writers.await.unwrap();
+    let writes: u32 = ends.iter().map(|(count, _)| count).sum();
+    let kept = ends.iter().filter(|(_, error)| error.is_none()).count();
+    println!("{writes} writes while sharing, {kept} of 32 writers went on to the end");
+    assert!((1..32).contains(&kept));
     assert!(one.leases.keys().all(|shard| !two.leases.contains_key(shard)));
 
     let (topic, partition, lease) = one.own_partition(&link);
@@ -195,4 +236,193 @@ async fn many_writers_share_transactions() {
     futures::future::join_all(writes).await;
     println!("2,000 writers in {:?}", started.elapsed());
     one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a real broker"]
+async fn a_deposed_owner_is_refused_by_the_coordinator() {
+    for successor in ["one", "two"] {
+        depose("one", successor).await;
+    }
+}
+
+/// The same member name is taken over at once; another one waits until the session is over.
+async fn depose(id: &str, successor: &str) {
+    let group = new_group();
+    let mut one = Daemon::start(&group, id).await;
+    one.follow(LONG, |leases| leases.len() == 32).await;
+    let proof = one.store.inner.ownership.membership().unwrap().proof;
+    let mut producer = KafkaTransactions::new(WriterSettings {
+        kafka_properties: settings(&group, "x").kafka_properties,
+        topic: format!("__causeway.{group}"),
+        transactional_id: format!("{group}-old"),
+        transaction_timeout: Duration::from_secs(10),
+    });
+    let link = LinkName::new("a-to-b").unwrap();
+    let (topic, partition, lease) = one.own_partition(&link);
+    let write = |runs: &str| encode(&map_write(&link, &topic, partition, 0, runs), lease.shard()).unwrap();
+
+    // While its membership is good the bare producer writes.
+    producer.open().unwrap();
+    producer.begin().unwrap();
+    producer.send(&write("first")).unwrap();
+    let offsets = producer.flush().unwrap();
+    producer.send_offsets(&offsets, &proof).unwrap();
+    producer.commit().unwrap();
+    until(LONG, || one.store.view().map_chunks(&link, &topic, partition).len() == 1).await;
+
+    // A successor takes over while it sleeps; then its records are in the log, and the proof is shown. The successor's
+    // takeover is held back by the open transaction, until that is refused and aborted.
+    one.stop().await;
+    let mut two = Daemon::start(&group, successor).await;
+    let deadline = Instant::now() + LONG;
+    while two.store.inner.ownership.grants().len() < 32 {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    producer.begin().unwrap();
+    producer.send(&write("late")).unwrap();
+    let offsets = producer.flush().unwrap();
+    let refused = producer.send_offsets(&offsets, &proof);
+    println!("{refused:?}");
+    assert!(matches!(refused, Err(Failure::Refused(_))));
+    producer.abort().unwrap();
+    two.follow(LONG, |leases| leases.len() == 32).await;
+    let runs = two.store.view().map_chunks(&link, &topic, partition).pop().unwrap().1.runs;
+    assert_eq!(runs, "first");
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a real broker"]
+async fn a_deleted_or_recreated_state_topic_stops_everything() {
+    for is_recreated in [false, true] {
+        let group = new_group();
+        let mut one = Daemon::start(&group, "one").await;
+        one.follow(LONG, |leases| leases.len() == 32).await;
+        let link = LinkName::new("a-to-b").unwrap();
+        let (topic, partition, lease) = one.own_partition(&link);
+        let write = || vec![map_write(&link, &topic, partition, 0, "x")];
+        for _ in 0..5 {
+            one.store.write(&lease, write()).await.unwrap();
+        }
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", bootstrap()).create().unwrap();
+        let name = format!("__causeway.{group}");
+        admin.delete_topics(&[&name], &AdminOptions::new()).await.unwrap();
+        let deleted = Instant::now();
+        if is_recreated {
+            let topic = NewTopic::new(&name, 32, TopicReplication::Fixed(1)).set("cleanup.policy", "compact");
+            while admin.create_topics([&topic], &AdminOptions::new()).await.unwrap()[0].is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            println!("recreated after {:?}", deleted.elapsed());
+        }
+        let mut trouble = one.store.trouble();
+        let reason = tokio::time::timeout(LONG, trouble.wait_for(Option::is_some)).await.unwrap().unwrap().clone();
+        println!("{reason:?} after {:?}", deleted.elapsed());
+        one.follow(LONG, BTreeMap::is_empty).await;
+        assert!(matches!(one.store.write(&lease, write()).await, Err(StoreError::Unusable(_))));
+        assert!(!one.store.is_ready());
+        one.stop().await;
+    }
+}
+
+/// Not a test: the daemon that [`a_stopped_owner_writes_nothing_behind_its_successor`] stops.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "is started by another test"]
+async fn child_daemon() {
+    let Ok(group) = std::env::var("CAUSEWAY_TEST_CHILD") else { return };
+    let link = LinkName::new("a-to-b").unwrap();
+    let mut daemon = Daemon::start(&group, "child").await;
+    daemon.follow(LONG, |leases| !leases.is_empty()).await;
+    let (topic, partition, lease) = daemon.own_partition(&link);
+    for number in 0.. {
+        let result =
+            daemon.store.write(&lease, vec![map_write(&link, &topic, partition, 0, &format!("child {number}"))]);
+        match result.await {
+            Ok(()) => println!("\nwrote {number} to {partition}"),
+            Err(error) => return println!("\nended {number}: {error}"),
+        }
+    }
+}
+
+struct Child {
+    process: std::process::Child,
+    lines: std::sync::mpsc::Receiver<String>,
+}
+
+impl Child {
+    fn start(group: &str) -> Self {
+        let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "store::tests::kafka::child_daemon"])
+            .env("CAUSEWAY_TEST_CHILD", group)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = std::io::BufReader::new(process.stdout.take().unwrap());
+        let (sender, lines) = std::sync::mpsc::sync_channel(100_000);
+        std::thread::spawn(move || {
+            for line in std::io::BufRead::lines(output).map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { process, lines }
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = std::process::Command::new("kill").args([signal, &self.process.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    fn line_with(&self, start: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(LONG).expect("the child says nothing");
+            if line.starts_with(start) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a real broker"]
+async fn a_stopped_owner_writes_nothing_behind_its_successor() {
+    let rounds: u64 = std::env::var("FAULT_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
+    for round in 0..rounds {
+        let group = new_group();
+        let link = LinkName::new("a-to-b").unwrap();
+        let topic = TopicName::new("orders").unwrap();
+        let child = Child::start(&group);
+        child.line_with("wrote 20 ");
+        tokio::time::sleep(Duration::from_millis(round * 7 % 50)).await;
+        child.signal("-STOP");
+        let mut two = Daemon::start(&group, "two").await;
+        two.follow(LONG, |leases| leases.len() == 32).await;
+        let partition = PartitionIndex(0);
+        let partition = (0..32)
+            .map(PartitionIndex)
+            .find(|partition| !two.store.view().map_chunks(&link, &topic, *partition).is_empty())
+            .unwrap_or(partition);
+        let before = two.store.view().map_chunks(&link, &topic, partition);
+        let lease = two.leases[&two.store.shard_of_partition(&link, &topic, partition)].clone();
+        child.signal("-CONT");
+        let ended = child.line_with("ended");
+        // Nothing of the child's came after what its successor had read.
+        two.store.write(&lease, vec![map_write(&link, &topic, partition, 1, "two")]).await.unwrap();
+        until(LONG, || two.store.view().map_chunks(&link, &topic, partition).len() == 2).await;
+        let after = two.store.view().map_chunks(&link, &topic, partition);
+        println!("round {round}: {ended}; last {:?}", before[0].1.runs);
+        assert_eq!(before[0], after[0]);
+        two.stop().await;
+    }
 }

@@ -64,6 +64,11 @@ impl Connections {
         self.slots.clear();
     }
 
+    /// Whether the last attempt to reach this broker failed.
+    fn has_failed(&self, broker: BrokerId) -> bool {
+        self.slots.get(&End::Broker(broker)).is_some_and(|slot| slot.not_before.is_some())
+    }
+
     fn any_open(&self) -> Option<Connection> {
         self.slots.values().find_map(Slot::usable).cloned()
     }
@@ -138,6 +143,7 @@ impl Inner {
         }
         let mut known: Vec<_> = lock(&self.view).brokers().iter().map(|(id, at)| (*id, at.clone())).collect();
         known.shuffle(&mut rand::rng());
+        known.sort_by_key(|(broker, _)| lock(&self.connections).has_failed(*broker));
         for (broker, address) in known.into_iter().take(BROKERS_TRIED) {
             match self.open(End::Broker(broker), vec![address]).await {
                 Ok(connection) => return Ok(connection),

@@ -32,16 +32,16 @@ pub(super) enum Outgoing {
 /// Reads frames and hands them to their waiters until the connection is lost.
 pub(super) async fn read_frames<R: AsyncRead + Unpin>(reader: R, shared: Arc<Shared>) {
     let mut reader = BufReader::with_capacity(READ_BUFFER_BYTES, reader);
-    let mut is_first = true;
+    let mut responses = 0;
     loop {
-        match read_frame(&mut reader, &shared, is_first).await {
+        match read_frame(&mut reader, &shared, responses == 0).await {
             Ok((correlation_id, frame)) => {
-                is_first = false;
+                responses += 1;
                 if !shared.deliver(correlation_id, frame) {
                     return;
                 }
             }
-            Err(Lost::Io(error)) => return shared.lose_by_io(&error),
+            Err(Lost::Io(error)) => return shared.lose_by_io(&error, Some(responses)),
             Err(Lost::Frame { correlation_id, error }) => return shared.lose(&error, correlation_id),
         }
     }
@@ -104,7 +104,7 @@ pub(super) async fn write_frames<W: AsyncWrite + Unpin>(
     shared: Arc<Shared>,
 ) {
     if let Err(error) = write_queue(&mut writer, &mut queue).await {
-        shared.lose_by_io(&error);
+        shared.lose_by_io(&error, None);
     }
 }
 

@@ -14,19 +14,24 @@ use crate::tasks::TaskGroup;
 use crate::wire::tls::{explain, tls_error};
 use crate::wire::{WireError, lock};
 
+/// No request is waited for longer; beyond, time can't be counted.
+const WAIT_MAX: Duration = Duration::from_hours(24 * 365);
+
 /// What a response is waited for with.
 pub(super) type Answer = Result<Bytes, WireError>;
 
-/// Limits of one connection.
+/// What a connection was set up with.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::wire) struct Limits {
-    pub(in crate::wire) request_timeout: Duration,
-    pub(in crate::wire) frame_bytes_max: usize,
+pub(super) struct Limits {
+    pub(super) request_timeout: Duration,
+    pub(super) frame_bytes_max: usize,
+    pub(super) has_sasl: bool,
+    pub(super) has_tls: bool,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(in crate::wire) struct Shared {
+pub(super) struct Shared {
     pub(super) address: String,
     pub(super) client_id: String,
     pub(super) limits: Limits,
@@ -120,8 +125,9 @@ impl Shared {
             Waiting::Open(waiters) => waiters,
             Waiting::Lost { closed, .. } => return Err(closed.clone()),
         };
-        waiters.own_waits += patience.own_wait;
-        let deadline = now + patience.limit + waiters.own_waits;
+        waiters.own_waits = waiters.own_waits.saturating_add(patience.own_wait);
+        let whole_wait = patience.limit.saturating_add(waiters.own_waits).min(WAIT_MAX);
+        let deadline = now + whole_wait;
         let (limit, own_wait) = (patience.limit, patience.own_wait);
         waiters.by_id.insert(correlation_id, Waiter { answer, api, own_wait, limit, deadline });
         if waiters.wakes_at.is_none_or(|wakes_at| deadline < wakes_at) {
@@ -172,8 +178,17 @@ impl Shared {
         self.tasks.stop();
     }
 
-    pub(super) fn lose_by_io(&self, error: &io::Error) {
+    /// The stream failed after so many responses, where that is known.
+    pub(super) fn lose_by_io(&self, error: &io::Error, responses: Option<u64>) {
+        let Limits { has_sasl, has_tls, .. } = self.limits;
         let cause = match error.kind() {
+            // What a listener with other settings than ours does with our first or second request.
+            io::ErrorKind::UnexpectedEof if responses == Some(0) && !has_tls => {
+                self.closed("the broker closed it before its first response: does this listener want TLS?")
+            }
+            io::ErrorKind::UnexpectedEof if responses == Some(1) && !has_sasl => {
+                self.closed("the broker closed it at the first request: does this listener want SASL?")
+            }
             io::ErrorKind::UnexpectedEof => self.closed("the broker closed it"),
             _ if tls_error(error).is_some() => self.tls_failed(explain(error)),
             _ => self.closed(&error.to_string()),

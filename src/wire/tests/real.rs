@@ -12,11 +12,12 @@ use crate::secrets::SecretSource;
 use crate::types::Secret;
 use crate::types::{PartitionIndex, TopicId, TopicName, TopicPartition};
 use crate::wire::{Client, PartitionAppend, ProduceRequest, Route, SaslSettings, Settings, TopicAppends, WireError};
+use crate::wire::{PemSource, TlsSettings};
 
 /// A batch of one record without key, header and body apart.
 pub(crate) fn one_record(value: &[u8]) -> ([u8; 61], Bytes) {
     let zigzag = |n: usize| u64::try_from(n).unwrap() << 1;
-    let mut varint = |out: &mut BytesMut, mut n: u64| {
+    let varint = |out: &mut BytesMut, mut n: u64| {
         while n >= 0x80 {
             out.put_u8(u8::try_from(n & 0x7f).unwrap() | 0x80);
             n >>= 7;
@@ -70,8 +71,11 @@ async fn created_topic(client: &Client) -> (TopicName, TopicId) {
 #[tokio::test]
 #[ignore = "needs a broker at WIRE_TEST_BOOTSTRAP"]
 async fn appends_and_fetches() {
-    let client = Client::new(settings());
-    let (name, id) = created_topic(&client).await;
+    append_and_fetch(&Client::new(settings())).await;
+}
+
+async fn append_and_fetch(client: &Client) {
+    let (name, id) = created_topic(client).await;
     let partition = TopicPartition::new(name.clone(), PartitionIndex(1));
     let leader = client.leader(&partition).await.unwrap();
     let metadata = client.metadata(Some(std::slice::from_ref(&name))).await.unwrap();
@@ -195,4 +199,26 @@ async fn names_what_the_broker_refuses() {
     }
     let bootstrap = std::env::var("WIRE_TEST_SASL_BOOTSTRAP").unwrap();
     println!("{}", Client::new(Settings::plain(vec![bootstrap], "wire-test")).metadata(None).await.unwrap_err());
+}
+
+/// `WIRE_TEST_TLS_DIR` has `ca.pem`, `client.pem` and `client.key`; the listener wants a client certificate.
+#[tokio::test]
+#[ignore = "needs a broker at WIRE_TEST_TLS_BOOTSTRAP"]
+async fn speaks_tls_with_certificates_on_both_sides() {
+    let bootstrap = std::env::var("WIRE_TEST_TLS_BOOTSTRAP").unwrap();
+    let folder = std::path::PathBuf::from(std::env::var("WIRE_TEST_TLS_DIR").unwrap());
+    let pem = |name: &str| Some(PemSource::File(folder.join(name)));
+    let plain = Settings::plain(vec![bootstrap], "wire-test");
+    let tls = TlsSettings {
+        ca: pem("ca.pem"),
+        certificate: pem("client.pem"),
+        key: pem("client.key"),
+        is_hostname_checked: true,
+    };
+    let with = |tls| Client::new(Settings { tls: Some(tls), ..plain.clone() });
+    append_and_fetch(&with(tls.clone())).await;
+    println!("{}", with(TlsSettings { ca: None, ..tls.clone() }).metadata(None).await.unwrap_err());
+    let anonymous = TlsSettings { certificate: None, key: None, ..tls };
+    println!("{}", with(anonymous).metadata(None).await.unwrap_err());
+    println!("{}", Client::new(plain).metadata(None).await.unwrap_err());
 }

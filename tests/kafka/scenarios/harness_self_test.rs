@@ -16,6 +16,9 @@ use crate::record::Entry;
 use crate::security::Security;
 use crate::workload::{CODECS, Kind, Workload};
 
+type Damage = fn(&mut Vec<Entry>);
+type IsIt = fn(&Violation) -> bool;
+
 /// Copies a topic after `damage` has been done to each partition's log.
 fn copy(source: &Cluster, target: &Cluster, from: &str, to: &str, damage: impl Fn(&mut Vec<Entry>)) {
     let producer: BaseProducer = ClientConfig::new()
@@ -39,7 +42,7 @@ fn copy(source: &Cluster, target: &Cluster, from: &str, to: &str, damage: impl F
             producer.poll(Duration::ZERO);
         }
     }
-    producer.flush(Duration::from_secs(60)).unwrap();
+    producer.flush(Duration::from_mins(1)).unwrap();
 }
 
 #[test]
@@ -65,7 +68,7 @@ fn a_faithful_copy_passes_and_damage_is_found() {
     let pairs = judge.verify();
     assert_eq!(pairs.values().map(Vec::len).sum::<usize>(), 1_400);
 
-    let damages: [(&str, fn(&mut Vec<Entry>), fn(&Violation) -> bool); 4] = [
+    let damages: [(&str, Damage, IsIt); 4] = [
         ("drop", |l| drop(l.remove(5)), |v| matches!(v, Violation::Lost { .. })),
         ("double", |l| l.insert(5, l[5].clone()), |v| matches!(v, Violation::Twice { .. })),
         ("swap", |l| l.swap(5, 6), |v| matches!(v, Violation::OutOfOrder { .. })),
@@ -96,6 +99,8 @@ fn brokers_survive_what_is_done_to_them() {
     node.stop();
     node.start();
     cluster.wait_ready();
+    assert!(node.usage().cpu_seconds > 0.0 && node.usage().resident_bytes_peak > 1 << 20);
+    assert!(cluster.log_bytes("three") > 0 && cluster.log_bytes("thre") == 0);
     let acked = running.stop();
     let logs = read_topic(&cluster.side_door(), "three");
     let offsets: Vec<i64> = acked.iter().filter(|a| a.partition == 0).map(|a| a.offset).collect();

@@ -36,7 +36,7 @@ pub fn look(frame: &[u8]) -> Seen {
     let api = i16_at(frame, 4);
     let version = i16_at(frame, 6);
     let correlation = i32_at(frame, 8);
-    let is_data_produce = api == super::PRODUCE && !is_transactional(frame, version);
+    let is_data_produce = api == crate::relay::PRODUCE && !is_transactional(frame, version);
     Seen { api, correlation, is_data_produce }
 }
 

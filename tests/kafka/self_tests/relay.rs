@@ -1,5 +1,7 @@
-use super::frame::{look, read};
-use super::{PRODUCE, Relay};
+//! What the relay reads and does, with an echo in the broker's place.
+
+use crate::frame::{look, read};
+use crate::relay::{PRODUCE, Relay};
 use bytes::{BufMut, BytesMut};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,6 +1,6 @@
 //! The checker is only worth what it finds: each damage is done to a copy in memory, and must be seen.
 
-use super::{Answer, Direction, Pair, Violation, compare, compare_compacted, compare_map};
+use crate::checker::{Answer, Direction, Pair, Violation, compare, compare_compacted, compare_map};
 use crate::record::{Entry, Identity};
 
 fn entry(offset: i64, number: u64) -> Entry {
@@ -72,7 +72,8 @@ fn finds_swapped_records() {
 
 #[test]
 fn finds_every_altered_field() {
-    let alter: [(&str, fn(&mut Entry)); 6] = [
+    type Alter = fn(&mut Entry);
+    let alter: [(&str, Alter); 6] = [
         ("key", |e| e.key = None),
         ("key", |e| e.key = Some(Vec::new())),
         ("value", |e| e.value.as_mut().unwrap().push(b'x')),

@@ -109,8 +109,10 @@ impl Holdings {
         }
         self.goes_by_ids = goes_by_ids;
         self.session.clear();
-        for slot in self.slots.values().filter(|slot| slot.is_asked()) {
-            self.session.want(slot.key(goes_by_ids), slot.ask());
+        for (id, slot) in &self.slots {
+            if !slot.is_held_back && !self.parked.contains(id) {
+                self.session.want(slot.key(goes_by_ids), slot.ask());
+            }
         }
     }
 
@@ -127,7 +129,6 @@ impl Holdings {
             }
             None => self.without_id += 1,
         }
-        slot.is_parked = false;
         slot.is_proven = false;
         slot.is_held_back = self.floor.is_some_and(|floor| slot.priority < floor);
         self.held_back += usize::from(slot.is_held_back);
@@ -183,9 +184,7 @@ impl Holdings {
 
     /// The inbox of a partition has room again.
     pub(super) fn unpark(&mut self, id: SlotId) {
-        let Some(slot) = self.slots.get_mut(&id) else { return };
-        if std::mem::replace(&mut slot.is_parked, false) {
-            self.parked.remove(&id);
+        if self.parked.remove(&id) {
             self.changed_at = Some(Instant::now());
             self.refresh(id, true);
         }
@@ -194,7 +193,7 @@ impl Holdings {
     /// Puts a partition into the session, or out of it, as its flags say.
     fn refresh(&mut self, id: SlotId, has_backlog: bool) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        let is_asked = slot.is_asked();
+        let is_asked = !slot.is_held_back && !self.parked.contains(&id);
         set_backlog(&self.common, slot, has_backlog && is_asked);
         if is_asked {
             self.session.want(slot.key(self.goes_by_ids), slot.ask());
@@ -216,8 +215,11 @@ impl Holdings {
     /// Takes in where the logs of such partitions are.
     pub(super) fn observe_parked(&mut self, all_seen: Vec<Seen>) {
         for seen in all_seen {
-            let slot = self.slots.get_mut(&seen.id).filter(|slot| slot.is_parked);
-            let Some(slot) = slot else { continue };
+            let Some(slot) = self.slots.get_mut(&seen.id) else { continue };
+            // Fetched again meanwhile, which tells more.
+            if !self.parked.contains(&seen.id) {
+                continue;
+            }
             let Some(known) = slot.watermarks else { continue };
             let Seen { id: _, log_start, high_watermark } = seen;
             slot.heard(Watermarks { log_start, high_watermark, ..known }, false);
@@ -311,7 +313,6 @@ impl Holdings {
         }
         let has_backlog = slot.position < watermarks.last_stable;
         if slot.outlet.is_full() && slot.outlet.park() {
-            slot.is_parked = true;
             self.parked.insert(id);
             self.changed_at = Some(Instant::now());
         }

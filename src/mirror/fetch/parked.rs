@@ -6,7 +6,6 @@
 //! Does not know: sessions, inboxes.
 
 use std::future::pending;
-use std::pin::Pin;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -45,20 +44,18 @@ impl<S: Source> ParkedLook<S> {
     /// Waits for the end of the next look. `parked` tells what to look at when it begins. Cancel-safe: a look goes on
     /// with the next call.
     pub(super) async fn next(&mut self, parked: impl Fn() -> Vec<(SlotId, TopicPartition)>) -> Vec<Seen> {
-        let under_way = match &mut self.under_way {
-            Some(under_way) => under_way,
-            None => {
-                tokio::time::sleep_until(self.due).await;
-                let parked = parked();
-                if parked.is_empty() {
-                    // It will be asked again after the next request, or the next mail.
-                    return pending().await;
-                }
-                self.due = Instant::now() + LOOK_EVERY;
-                self.under_way.insert(Box::pin(look(self.source.clone(), parked)))
+        if self.under_way.is_none() {
+            tokio::time::sleep_until(self.due).await;
+            let parked = parked();
+            if parked.is_empty() {
+                // It will be asked again after the next request, or the next mail.
+                return pending().await;
             }
-        };
-        let seen = Pin::new(under_way).await;
+            self.due = Instant::now() + LOOK_EVERY;
+            self.under_way = Some(Box::pin(look(self.source.clone(), parked)));
+        }
+        let Some(under_way) = &mut self.under_way else { return Vec::new() };
+        let seen = under_way.as_mut().await;
         self.under_way = None;
         seen
     }

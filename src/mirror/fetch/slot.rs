@@ -106,8 +106,6 @@ pub(super) struct Slot {
     /// The outage that was told.
     outage: Option<String>,
     doubt: Option<Doubt>,
-    /// Left out because its inbox is full.
-    pub(super) is_parked: bool,
     /// Left out because others go first under the rate limit.
     pub(super) is_held_back: bool,
     /// Whether the broker that it is asked of has answered about it.
@@ -144,7 +142,6 @@ impl Slot {
             failures: 0,
             outage: None,
             doubt: None,
-            is_parked: false,
             is_held_back: false,
             is_proven: false,
             has_backlog: false,
@@ -158,11 +155,6 @@ impl Slot {
             id: self.topic_id.filter(|_| goes_by_ids),
             partition: self.partition.partition.0,
         }
-    }
-
-    /// Whether it is to be in the session.
-    pub(super) fn is_asked(&self) -> bool {
-        !self.is_parked && !self.is_held_back
     }
 
     pub(super) fn ask(&self) -> Ask {

@@ -13,6 +13,7 @@ mod inquiry;
 mod mailbox;
 mod memory;
 mod pace;
+mod parked;
 mod reading;
 mod request;
 mod session;

@@ -99,7 +99,7 @@ impl Inbox {
     }
 
     /// When the source last told something about this partition; also when that was "nothing new", for which no
-    /// event is sent. `None`: never yet. It stands still while the inbox is full, because then nobody asks.
+    /// event is sent. `None`: never yet. While the inbox is full the source is asked about once a second.
     #[must_use]
     pub fn last_contact(&self) -> Option<Instant> {
         locked(&self.shared.place).contact.last()
@@ -252,6 +252,11 @@ impl Outlet {
     pub(super) fn unfollow(&self) {
         let mut place = locked(&self.shared.place);
         place.contact = place.contact.frozen();
+    }
+
+    /// The source was heard of just now, by another way.
+    pub(super) fn touch(&self) {
+        locked(&self.shared.place).contact = LastContact::At(Instant::now());
     }
 
     pub(super) fn reference(&self) -> InboxRef {

@@ -9,8 +9,8 @@ mod backend;
 mod gauges;
 mod partitions;
 mod settings;
-mod signals;
 mod side;
+mod signals;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl DaemonError {
 }
 
 /// Everything that a running daemon is made of; what the API answers from.
-pub(crate) struct Daemon {
+struct Daemon {
     config: Config,
     metrics: Metrics,
     registry: Registry,

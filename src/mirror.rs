@@ -49,6 +49,7 @@ mod stop;
 mod stream;
 mod takeover;
 mod target;
+mod watch;
 mod window;
 
 use std::collections::HashMap;
@@ -125,6 +126,10 @@ pub struct Parts {
     pub metrics: Metrics,
 }
 
+/// How long the view may take to show what was just written.
+const VIEW_LIMIT: Duration = Duration::from_secs(2);
+const VIEW_PAUSE: Duration = Duration::from_millis(5);
+
 /// Why a partition is told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Farewell {
@@ -159,6 +164,7 @@ impl Mirror {
         let link = settings.link.clone();
         let producers =
             producer::Producers::new(settings.produce.clone(), target.clone(), link.as_str(), &metrics, &tasks);
+        tasks.spawn_until_stopped("target ends", watch::watch(link.clone(), target.clone(), registry.clone()));
         let measures = measures::LinkMeasures::new(&metrics, &link);
         let services =
             Services { settings, source, target, store, fetchers, producers, loops, writer, metrics, measures };
@@ -197,7 +203,22 @@ impl Mirror {
         let deadline = tokio::time::Instant::now() + limit;
         for (partition, running) in ending {
             running.finish(deadline).await;
+            self.wait_for_view(&partition, &running, deadline + VIEW_LIMIT).await;
             self.registry.remove(&self.services.settings.link, &partition, &running.live);
+        }
+    }
+
+    /// Waits until the view shows the last checkpoint: the partition may be started again at once, and then begins
+    /// with what the view shows.
+    async fn wait_for_view(&self, partition: &TopicPartition, running: &Running, deadline: tokio::time::Instant) {
+        let Some(end) = running.live.snapshot().source_position else { return };
+        let view = self.services.store.view();
+        let is_shown = || {
+            let record = view.position(&self.services.settings.link, &partition.topic, partition.partition);
+            record.is_some_and(|record| record.source_position == end)
+        };
+        while running.assignment.lease.is_held() && !is_shown() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(VIEW_PAUSE).await;
         }
     }
 

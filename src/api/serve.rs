@@ -24,8 +24,6 @@ use super::tls;
 use crate::secrets::SecretSource;
 use crate::tasks::TaskGroup;
 
-/// How often certificate and key are read anew.
-const TLS_RELOAD: Duration = Duration::from_secs(30);
 /// A token that can be guessed is worth a warning.
 const TOKEN_CHARS_MIN: usize = 16;
 
@@ -55,7 +53,7 @@ pub async fn serve(
         }
     }
     let tls = match settings.tls {
-        Some(files) => Some(watched_tls(files, tasks)?),
+        Some(files) => Some(watched_tls(files, settings.limits.certificate_interval, tasks)?),
         None => None,
     };
     let own_name = settings.listen.rsplit_once(':').map_or(settings.listen.as_str(), |(host, _)| host);
@@ -83,12 +81,16 @@ fn check_token(token: &SecretSource) -> Result<(), ApiStartError> {
 }
 
 /// The TLS set-up, read anew every now and then. A change that can't be used is logged, and the old one goes on.
-fn watched_tls(files: TlsFiles, tasks: &TaskGroup) -> Result<Arc<ArcSwap<ServerConfig>>, ApiStartError> {
+fn watched_tls(
+    files: TlsFiles,
+    interval: Duration,
+    tasks: &TaskGroup,
+) -> Result<Arc<ArcSwap<ServerConfig>>, ApiStartError> {
     let current = Arc::new(ArcSwap::new(tls::load(&files)?));
     let watched = Arc::clone(&current);
     tasks.spawn_until_stopped("api certificate", async move {
         loop {
-            tokio::time::sleep(TLS_RELOAD).await;
+            tokio::time::sleep(interval).await;
             let files = files.clone();
             match tokio::task::spawn_blocking(move || tls::load(&files)).await {
                 Ok(Ok(config)) => watched.store(config),

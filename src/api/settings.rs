@@ -40,6 +40,8 @@ pub struct Limits {
     pub header_time: Duration,
     /// How long an answer may take.
     pub answer_time: Duration,
+    /// How often certificate and key are read anew.
+    pub certificate_interval: Duration,
     /// How long answers under way may take after the order to stop.
     pub drain_time: Duration,
 }
@@ -52,6 +54,7 @@ impl Default for Limits {
             header_bytes_max: 32 * 1024,
             header_time: Duration::from_secs(15),
             answer_time: Duration::from_secs(30),
+            certificate_interval: Duration::from_secs(30),
             drain_time: Duration::from_secs(3),
         }
     }

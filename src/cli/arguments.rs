@@ -50,7 +50,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct ConfigOptions {
     /// Configuration file; default: causeway.toml here, then /etc/causeway/causeway.toml
-    #[arg(long, value_name = "FILE", env = "CAUSEWAY_CONFIG", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", env = "CAUSEWAY_CONFIG", hide_env_values = true, value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
 }
 
@@ -95,13 +95,20 @@ pub(crate) enum OutputForm {
 #[command(next_help_heading = "Daemon")]
 pub(crate) struct ApiOptions {
     /// The daemon's API
-    #[arg(long, value_name = "URL", env = "CAUSEWAY_API", default_value = "http://127.0.0.1:8480")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CAUSEWAY_API",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:8480"
+    )]
     pub(crate) api: String,
     /// File with the daemon's API token; only pause, resume and resolve need it
-    #[arg(long, value_name = "FILE", env = "CAUSEWAY_TOKEN_FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(env = "CAUSEWAY_TOKEN_FILE", hide_env_values = true)]
     pub(crate) token_file: Option<PathBuf>,
     /// CA certificates (PEM) for an https API; default: the system's
-    #[arg(long, value_name = "FILE", env = "CAUSEWAY_CA", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", env = "CAUSEWAY_CA", hide_env_values = true, value_hint = ValueHint::FilePath)]
     pub(crate) ca: Option<PathBuf>,
 }
 

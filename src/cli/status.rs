@@ -169,10 +169,11 @@ fn problems(text: &mut String, link: &Link, now_ms: i64) {
 
 /// Draws over what is on the terminal, in one write, so that nothing flickers. What does not fit is left out.
 fn frame(output: &mut Output<'_>, text: &str) -> Result<(), CliError> {
-    let rows = terminal_size::terminal_size().map_or(24, |(_, height)| usize::from(height.0));
+    let size = terminal_size::terminal_size().map(|(width, height)| (usize::from(width.0), usize::from(height.0)));
+    let (columns, rows) = size.unwrap_or((80, 24));
     let text = super::human::clean(text);
     let lines: Vec<&str> = text.lines().collect();
-    let shown = if lines.len() < rows { lines.len() } else { rows.saturating_sub(2) };
+    let shown = how_many_fit(&lines, columns, rows);
     let mut drawing = "\x1b[H".to_owned();
     for line in lines.iter().take(shown) {
         // Clear the rest of each line, then what is below the last one.
@@ -184,3 +185,20 @@ fn frame(output: &mut Output<'_>, text: &str) -> Result<(), CliError> {
     drawing.push_str("\x1b[J");
     output.raw(drawing.as_bytes())
 }
+
+/// How many of the lines fit, each of which may need several rows. One row stays free for the cursor, and one for the
+/// note that something is left out.
+fn how_many_fit(lines: &[&str], columns: usize, rows: usize) -> usize {
+    let needed = |line: &&str| line.chars().count().div_ceil(columns.max(1)).max(1);
+    let fits = |free: usize| {
+        let sums = lines.iter().map(needed).scan(0, |sum, rows| {
+            *sum += rows;
+            Some(*sum)
+        });
+        sums.take_while(|sum| sum + free <= rows).count()
+    };
+    if fits(1) == lines.len() { lines.len() } else { fits(2) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ impl Daemon {
 
     fn link_of(&self, config: &LinkConfig, side: &Arc<Side>) -> json::Link {
         let record = side.store().and_then(|store| record(&store, &config.name));
-        let topics = self.shown(config.name.as_str(), |shown| shown.topics()).unwrap_or_default();
+        let topics = self.shown(config.name.as_str(), shown_topics).unwrap_or_default();
         let partitions = || topics.iter().flat_map(|topic| &topic.partitions);
         let is_stopped = |partition: &&json::Partition| partition.state == json::PartitionState::Stopped;
         let problems = self.problems(config, side);
@@ -89,6 +89,10 @@ impl Daemon {
 /// Problems of partitions that are shown for one link; a cluster that is down would otherwise fill the page.
 const PROBLEMS_MAX: usize = 20;
 
+fn shown_topics(shown: &Shown<'_>) -> Vec<json::Topic> {
+    shown.topics()
+}
+
 fn record(store: &Store, link: &LinkName) -> Option<LinkRecord> {
     match store.view().get(&Key::Link { link: link.clone() })?.as_ref() {
         Value::Link(record) => Some(record.clone()),
@@ -118,7 +122,7 @@ impl Backend for Daemon {
 
     fn topics(&self, link: &str) -> Option<Vec<json::Topic>> {
         self.find(link)?;
-        Some(self.shown(link, |shown| shown.topics()).unwrap_or_default())
+        Some(self.shown(link, shown_topics).unwrap_or_default())
     }
 
     fn topic(&self, link: &str, topic: &str) -> Option<json::Topic> {
@@ -150,7 +154,7 @@ impl Backend for Daemon {
             let store = side.store().ok_or_else(unavailable)?;
             let request = request_of(&order);
             let changes = preview(store.view(), &config.name, &request);
-            let affected = self.affected(&store, &config.name, &changes);
+            let affected = affected(&store, &config.name, &changes);
             if order.dry_run || changes.is_empty() {
                 return Ok(json::OrderDone { dry_run: order.dry_run, request: None, affected });
             }
@@ -206,33 +210,32 @@ impl Backend for Daemon {
     }
 }
 
-impl Daemon {
-    fn affected(&self, store: &Store, link: &LinkName, changes: &[Preview]) -> Vec<json::Affected> {
-        let of_topic = |topic: &TopicName, effect: String| json::Affected { topic: topic.clone(), partition: None, effect };
-        let mut affected = Vec::new();
-        for change in changes {
-            match change {
-                Preview::Link { state } => {
-                    let effect = if *state == LinkState::Paused { "paused with the link" } else { "resumed with the link" };
-                    let topics = store.view().topics(link);
-                    affected.extend(topics.iter().map(|(topic, _)| of_topic(topic, effect.to_owned())));
-                }
-                Preview::Topic { topic, state } => {
-                    let effect = if *state == TopicState::Paused { "paused" } else { "resumed" };
-                    affected.push(of_topic(topic, effect.to_owned()));
-                }
-                Preview::ResolveTopic { topic, verb } => {
-                    affected.push(of_topic(topic, format!("stopped as a whole; goes on with {}", verb.name())));
-                }
-                Preview::ResolvePartition { topic, partition, verb, reason } => affected.push(json::Affected {
-                    topic: topic.clone(),
-                    partition: Some(*partition),
-                    effect: format!("stopped because of {reason}; goes on with {}", verb.name()),
-                }),
+/// What an order changes, in the words of the API.
+fn affected(store: &Store, link: &LinkName, changes: &[Preview]) -> Vec<json::Affected> {
+    let of_topic = |topic: &TopicName, effect: String| json::Affected { topic: topic.clone(), partition: None, effect };
+    let mut affected = Vec::new();
+    for change in changes {
+        match change {
+            Preview::Link { state } => {
+                let effect = if *state == LinkState::Paused { "paused with the link" } else { "resumed with the link" };
+                let topics = store.view().topics(link);
+                affected.extend(topics.iter().map(|(topic, _)| of_topic(topic, effect.to_owned())));
             }
+            Preview::Topic { topic, state } => {
+                let effect = if *state == TopicState::Paused { "paused" } else { "resumed" };
+                affected.push(of_topic(topic, effect.to_owned()));
+            }
+            Preview::ResolveTopic { topic, verb } => {
+                affected.push(of_topic(topic, format!("stopped as a whole; goes on with {}", verb.name())));
+            }
+            Preview::ResolvePartition { topic, partition, verb, reason } => affected.push(json::Affected {
+                topic: topic.clone(),
+                partition: Some(*partition),
+                effect: format!("stopped because of {reason}; goes on with {}", verb.name()),
+            }),
         }
-        affected
     }
+    affected
 }
 
 fn request_of(order: &json::Order) -> RequestRecord {

@@ -29,7 +29,9 @@ impl Daemon {
             }
             for side in self.sides.values() {
                 #[expect(clippy::cast_precision_loss, reason = "there are few shards")]
-                self.metrics.gauge(names::SHARDS_OWNED, &[("cluster", side.cluster.as_str())]).set(side.leases() as f64);
+                self.metrics
+                    .gauge(names::SHARDS_OWNED, &[("cluster", side.cluster.as_str())])
+                    .set(side.leases() as f64);
             }
             self.look_at_clusters().await;
             tokio::time::sleep(GAUGE_INTERVAL).await;

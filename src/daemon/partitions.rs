@@ -38,7 +38,7 @@ impl Shown<'_> {
             TopicState::Paused => json::TopicState::Paused,
             TopicState::Mirroring => json::TopicState::worst_of(&partitions),
         };
-        let is_identical = partitions.iter().all(|partition| self.is_identical(&topic, partition));
+        let is_identical = partitions.iter().all(is_identical);
         let offsets = if is_identical { json::TopicOffsets::Identical } else { json::TopicOffsets::Translated };
         json::Topic {
             source_topic: topic,
@@ -47,15 +47,6 @@ impl Shown<'_> {
             offsets,
             error,
             partitions,
-        }
-    }
-
-    /// Whether the next record gets the offset that it has at the source. Offsets that parted once never meet again
-    /// by themselves, so the ends tell.
-    fn is_identical(&self, _topic: &TopicName, partition: &json::Partition) -> bool {
-        match (partition.source_position, partition.target_position) {
-            (Some(source), Some(target)) => source.get() == target.get(),
-            (_, _) => true,
         }
     }
 
@@ -94,6 +85,15 @@ impl Shown<'_> {
     ) -> Option<Translation<SourceOffset>> {
         let live = self.registry.get(self.link, partition).and_then(|live| live.translate_reverse(target));
         live.or_else(|| Some(stored_map(self.store.view(), self.link, partition)?.translate_reverse(target)))
+    }
+}
+
+/// Whether the next record gets the offset that it has at the source. Offsets that parted once never meet again by
+/// themselves, so the ends tell.
+fn is_identical(partition: &json::Partition) -> bool {
+    match (partition.source_position, partition.target_position) {
+        (Some(source), Some(target)) => source.get() == target.get(),
+        (_, _) => true,
     }
 }
 

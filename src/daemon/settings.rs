@@ -95,6 +95,6 @@ fn mirror(daemon: &DaemonConfig, link: &LinkConfig) -> mirror::Settings {
         plan_ahead: PLAN_AHEAD,
         checkpoint_interval: Duration::from_millis(800),
         observe_timeout: Duration::from_secs(30),
-        producer_expiration: Duration::from_secs(24 * 3600),
+        producer_expiration: Duration::from_hours(24),
     }
 }

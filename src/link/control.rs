@@ -21,8 +21,10 @@ enum ControlError {
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("link {link} was made between the clusters {was:?} (source, target); now they are {is:?}: names in the \
-             configuration point to other clusters than before")]
+    #[error(
+        "link {link} was made between the clusters {was:?} (source, target); now they are {is:?}: names in the \
+             configuration point to other clusters than before"
+    )]
     OtherClusters { link: String, was: (String, String), is: (String, String) },
 }
 
@@ -80,30 +82,28 @@ impl Link {
     /// follows the file of whoever owns the link.
     async fn keep_record(&self, lease: &Lease) -> Result<(), ControlError> {
         let is = (self.parts.source.id().await?, self.parts.target.id().await?);
-        let record = match self.record() {
-            Some(record) => {
-                let was = (record.source_cluster_id.clone(), record.target_cluster_id.clone());
-                if was != is {
-                    return Err(ControlError::OtherClusters { link: self.name().to_string(), was, is });
-                }
-                if record.digest == self.settings.digest {
-                    return Ok(());
-                }
-                LinkRecord { digest: self.settings.digest.clone(), meaning: self.settings.meaning.clone(), ..record }
+        let record = if let Some(record) = self.record() {
+            let was = (record.source_cluster_id.clone(), record.target_cluster_id.clone());
+            if was != is {
+                return Err(ControlError::OtherClusters { link: self.name().to_string(), was, is });
             }
-            None => {
-                let (producer_id, producer_epoch) = self.parts.target.allocate_producer_id().await?;
-                tracing::info!(link = %self.name(), %producer_id, "the link starts for the first time");
-                LinkRecord {
-                    source_cluster_id: is.0,
-                    target_cluster_id: is.1,
-                    producer_id,
-                    producer_epoch,
-                    state: LinkState::Active,
-                    digest: self.settings.digest.clone(),
-                    meaning: self.settings.meaning.clone(),
-                    created_at_ms: super::requests::now_ms(),
-                }
+            if record.digest == self.settings.digest {
+                return Ok(());
+            }
+            let (digest, meaning) = (self.settings.digest.clone(), self.settings.meaning.clone());
+            LinkRecord { digest, meaning, ..record }
+        } else {
+            let (producer_id, producer_epoch) = self.parts.target.allocate_producer_id().await?;
+            tracing::info!(link = %self.name(), %producer_id, "the link starts for the first time");
+            LinkRecord {
+                source_cluster_id: is.0,
+                target_cluster_id: is.1,
+                producer_id,
+                producer_epoch,
+                state: LinkState::Active,
+                digest: self.settings.digest.clone(),
+                meaning: self.settings.meaning.clone(),
+                created_at_ms: super::requests::now_ms(),
             }
         };
         let key = Key::Link { link: self.name().clone() };

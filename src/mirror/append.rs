@@ -40,6 +40,7 @@ impl Stream<'_> {
                 number: self.next_number,
                 reply: self.answers.0.clone(),
             };
+            self.partition.live.lock().sent_to = self.window.target_end();
             self.window.mark_sent(self.next_number);
             self.partition.services.producers.append(leader.broker, append).await;
         }
@@ -181,6 +182,7 @@ impl Stream<'_> {
     async fn settle(&mut self, outcome: Outcome) -> Option<Ended> {
         self.sure_since = None;
         self.leader = None;
+        self.partition.services.measures.settled.increment(1);
         self.note(&outcome);
         self.partition.services.target.client().forget_leader(&self.partition.assignment.target);
         self.settle_backoff.pause().await;
@@ -227,7 +229,7 @@ impl Stream<'_> {
             self.partition.lower_merge_limit(front.prepared.byte_len() / 2);
             return Some(Ended::Again);
         }
-        let source_offset = front.runs.first().map(|run| run.source).unwrap_or(front.next_source);
+        let source_offset = front.runs.first().map_or(front.next_source, |run| run.source);
         let bytes = front.prepared.byte_len();
         let skip_to = front.next_source;
         Some(Ended::Stopped(StopReason::Refused { refusal, code, message, bytes, source_offset, skip_to }))

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::fetch::Watermarks;
@@ -20,12 +21,17 @@ use crate::types::{LinkName, SourceOffset, TargetOffset, TopicPartition, Transla
 pub struct Live {
     daemon: String,
     inner: Mutex<Inner>,
+    alarm: Notify,
 }
 
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) state: PartitionState,
     pub(super) position: Option<Position>,
+    /// The mirror partition.
+    pub(super) target: Option<TopicPartition>,
+    /// The target offset after everything that was handed to a producer.
+    pub(super) sent_to: Option<TargetOffset>,
     pub(super) watermarks: Option<Watermarks>,
     pub(super) contact: Option<Instant>,
     pub(super) stop: Option<StopRecord>,
@@ -54,6 +60,8 @@ impl Live {
         let inner = Inner {
             state: PartitionState::Starting,
             position: None,
+            target: None,
+            sent_to: None,
             watermarks: None,
             contact: None,
             stop: None,
@@ -61,11 +69,21 @@ impl Live {
             resolution: None,
             lag: LagClock::default(),
         };
-        Self { daemon: daemon.to_owned(), inner: Mutex::new(inner) }
+        Self { daemon: daemon.to_owned(), inner: Mutex::new(inner), alarm: Notify::new() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the partition that its target holds more than it sent.
+    pub(super) fn alarm(&self) {
+        self.alarm.notify_one();
+    }
+
+    /// Waits for [`Live::alarm`].
+    pub(super) async fn alarmed(&self) {
+        self.alarm.notified().await;
     }
 
     /// The partition is told to stop: the last checkpoint shows why.
@@ -192,6 +210,12 @@ impl Registry {
     #[must_use]
     pub fn all(&self) -> Vec<((LinkName, TopicPartition), Arc<Live>)> {
         self.partitions.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect()
+    }
+
+    /// The partitions of one link.
+    pub(super) fn of_link(&self, link: &LinkName) -> Vec<(TopicPartition, Arc<Live>)> {
+        let of_link = self.partitions.iter().filter(|entry| entry.key().0 == *link);
+        of_link.map(|entry| (entry.key().1.clone(), Arc::clone(entry.value()))).collect()
     }
 
     pub(super) fn insert(&self, link: &LinkName, partition: &TopicPartition, live: &Arc<Live>) {

@@ -170,6 +170,8 @@ impl Partition {
         {
             let mut live = self.live.lock();
             live.state = PartitionState::Mirroring;
+            live.target = Some(self.assignment.target.clone());
+            live.sent_to = live.position.as_ref().map(Position::target);
             live.stop = None;
             live.trouble = None;
         }
@@ -235,6 +237,7 @@ impl Partition {
             source_leader_epoch: position.last_epoch,
             target_position: position.target(),
             sequence: position.sequence(),
+            map_start: Some((position.map().source_start(), position.map().target_start())),
             open_runs: OffsetMap::encode(position.open_runs()),
             open_chunk: position.open_chunk(),
             resolution: live.resolution,

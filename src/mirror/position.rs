@@ -57,19 +57,15 @@ impl Position {
         let open = OffsetMap::decode(&record.open_runs)?;
         let open_from = open.first().map_or(record.target_position, |run| run.target);
         runs.extend(open);
-        let first =
-            runs.first().map_or((record.source_position, record.target_position), |run| (run.source, run.target));
-        let mut map = OffsetMap::new(first.0, first.1);
-        for run in runs {
-            map.append(run)?;
-        }
-        map.advance_source(record.source_position);
-        if map.target_end() != record.target_position {
-            return Err(MapError::Malformed(format!(
-                "the map ends at target offset {}, the position is {}",
-                map.target_end(),
-                record.target_position
-            )));
+        let end = (record.source_position, record.target_position);
+        let first = runs.first().map_or(end, |run| (run.source, run.target));
+        let start = record.map_start.unwrap_or(first);
+        // Chunks are kept whole, so the first one may begin before a start that was pruned since.
+        let mut map = OffsetMap::restore((start.0.min(first.0), start.1.min(first.1)), runs, end)?;
+        map.prune_below(start.0);
+        if map.target_end() != end.1 || map.source_end() != end.0 {
+            let is = (map.source_end(), map.target_end());
+            return Err(MapError::Malformed(format!("the map ends at {is:?}, the position is {end:?}")));
         }
         Ok(Self {
             map,
@@ -219,3 +215,6 @@ pub(super) fn stored_map(view: &View, link: &LinkName, partition: &TopicPartitio
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

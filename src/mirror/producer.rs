@@ -204,7 +204,7 @@ impl Producer {
             match topics.iter_mut().find(|topic| topic.name == partition.topic) {
                 Some(topic) => topic.partitions.push(one),
                 None => {
-                    topics.push(TopicAppends { name: partition.topic.clone(), id: topic_id, partitions: vec![one] })
+                    topics.push(TopicAppends { name: partition.topic.clone(), id: topic_id, partitions: vec![one] });
                 }
             }
             sent.appends.push((partition, topic_id, number, reply));

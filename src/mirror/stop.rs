@@ -107,8 +107,7 @@ impl StopReason {
             Self::Refused { .. } | Self::Batch { skip_to: Some(_), .. } => vec![Retry, Skip],
             Self::Batch { skip_to: None, .. } | Self::Fenced { .. } => vec![Retry],
             Self::Fetch { stop, .. } => match stop {
-                FetchStop::Gap { .. } => vec![AcceptGap, Remirror],
-                FetchStop::Diverged { .. } => vec![AcceptGap, Remirror],
+                FetchStop::Gap { .. } | FetchStop::Diverged { .. } => vec![AcceptGap, Remirror],
                 FetchStop::Recreated { .. } | FetchStop::Deleted => vec![Retry, Remirror],
                 FetchStop::Batch(_) => vec![Retry],
             },

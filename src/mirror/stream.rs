@@ -115,6 +115,7 @@ impl<'a> Stream<'a> {
                 self.inbox = None;
                 None
             }
+            () = self.partition.live.alarmed() => Some(Ended::Again),
             Some(produced) = self.answers.1.recv() => {
                 self.window.mark_answered(produced.number, produced.outcome);
                 self.take_answers().await

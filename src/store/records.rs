@@ -231,6 +231,9 @@ pub struct PositionRecord {
     pub target_position: TargetOffset,
     /// The sequence of the next record.
     pub sequence: Sequence,
+    /// Where the map begins, source and target; older offsets are below it.
+    #[serde(default)]
+    pub map_start: Option<(SourceOffset, TargetOffset)>,
     /// The map's runs since the last closed chunk, in the form of `OffsetMap::encode`.
     pub open_runs: String,
     /// The number of the chunk that they will become part of.

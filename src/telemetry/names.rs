@@ -57,7 +57,8 @@ table! {
         "High watermark at the source minus source position; absent while the source is unreachable.";
     LAG_SECONDS = "causeway_lag_seconds", Gauge, "seconds", ["link", "topic", "partition"],
         "Age of the oldest high watermark that is not yet acknowledged; keeps growing while the source is unreachable.";
-    SOURCE_CONTACT_AGE_SECONDS = "causeway_source_contact_age_seconds", Gauge, "seconds", ["link", "topic", "partition"],
+    SOURCE_CONTACT_AGE_SECONDS = "causeway_source_contact_age_seconds", Gauge, "seconds",
+        ["link", "topic", "partition"],
         "Time since the source last answered about the partition.";
     SOURCE_POSITION = "causeway_source_position", Gauge, "offset", ["link", "topic", "partition"],
         "Next source offset to copy: all before it are acknowledged by the target.";
@@ -76,15 +77,23 @@ table! {
     STOPS_TOTAL = "causeway_stops_total", Counter, "stops", ["link", "reason"],
         "Times that a mirror partition stopped, by reason.";
     BREACHES_TOTAL = "causeway_breaches_total", Counter, "breaches", ["link", "reason"],
-        "Times that the target's log was not what it must be: foreign writes, acknowledged data lost, unexpected offsets.";
+        "Times that the target's log was not what it must be: foreign writes, lost data, unexpected offsets.";
     TOPIC_STATE = "causeway_topic_state", Gauge, "state", ["link", "topic"],
         "State of the mirror topic as a number: 0 mirroring, 1 paused, 2 fast forwarding, 3 starting, 4 stopped.";
     END_TO_END_SECONDS = "causeway_end_to_end_seconds", Histogram, "seconds", ["link", "topic"],
         "From a batch's largest timestamp, by the clock that set it, to the target's acknowledgement.";
-    FETCH_SECONDS = "causeway_fetch_seconds", Histogram, "seconds", ["link", "broker"],
-        "From sending a fetch request to its response, the source broker's waiting for data included.";
-    PRODUCE_SECONDS = "causeway_produce_seconds", Histogram, "seconds", ["link", "broker"],
+    FETCH_SECONDS = "causeway_fetch_seconds", Histogram, "seconds", ["cluster", "broker"],
+        "From sending a fetch request to its response, of responses with data, the broker's waiting included.";
+    FETCH_REQUESTS_TOTAL = "causeway_fetch_requests_total", Counter, "requests", ["cluster", "broker", "outcome"],
+        "Fetch requests by what became of them: answered, refused or failed.";
+    FETCH_BYTES_TOTAL = "causeway_fetch_bytes_total", Counter, "bytes", ["cluster", "broker"],
+        "Bytes of record batches that were fetched, those included that are left out afterwards.";
+    PRODUCE_SECONDS = "causeway_produce_seconds", Histogram, "seconds", ["link"],
         "From sending a produce request to its acknowledgement by the target broker.";
+    PRODUCE_REQUESTS_TOTAL = "causeway_produce_requests_total", Counter, "requests", ["link"],
+        "Produce requests sent.";
+    PRODUCE_CONNECTIONS_LOST_TOTAL = "causeway_produce_connections_lost_total", Counter, "connections", ["link"],
+        "Connections to target brokers lost while produce requests were on their way.";
     PRODUCE_ERRORS_TOTAL = "causeway_produce_errors_total", Counter, "errors", ["link", "code"],
         "Error answers of target brokers to produce requests, per partition in the request, by Kafka's error code.";
     RETRIES_TOTAL = "causeway_retries_total", Counter, "retries", ["link", "operation"],

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use metrics::{Counter, Gauge, Histogram};
 
 use super::histogram::Buckets;
-use super::names::Kind;
+use super::names::{self, Kind};
 use super::render;
 
 /// A metric's labels.
@@ -104,6 +104,30 @@ impl Metrics {
             Some(Family::Histograms(series)) => drop(series.remove(&labels)),
             None => {}
         }
+    }
+
+    /// Series whose name, kind or labels are not as in the table of names, for a test of the whole daemon.
+    #[must_use]
+    pub fn strays(&self) -> Vec<String> {
+        let mut strays = Vec::new();
+        for (name, family) in self.families().iter() {
+            let (kind, label_sets): (Kind, Vec<&LabelSet>) = match family {
+                Family::Counters(series) => (Kind::Counter, series.keys().collect()),
+                Family::Gauges(series) => (Kind::Gauge, series.keys().collect()),
+                Family::Histograms(series) => (Kind::Histogram, series.keys().collect()),
+            };
+            for labels in label_sets {
+                let is_described = names::find(name).is_some_and(|row| {
+                    row.kind == kind
+                        && row.labels.len() == labels.len()
+                        && row.labels.iter().all(|label| labels.contains_key(label))
+                });
+                if !is_described {
+                    strays.push(format!("{} {name} with labels {:?}", kind.name(), labels.keys().collect::<Vec<_>>()));
+                }
+            }
+        }
+        strays
     }
 
     /// Everything, in Prometheus' text form.

@@ -66,6 +66,24 @@ fn a_partition_that_moved_away_is_forgotten_alone() {
 }
 
 #[test]
+fn what_is_not_in_the_table_is_found() {
+    let metrics = Metrics::new();
+    metrics.gauge(names::LAG_RECORDS, &[("topic", "t"), ("link", "l"), ("partition", "0")]).set(1.0);
+    assert_eq!(metrics.strays(), Vec::<String>::new());
+    metrics.gauge(names::LAG_RECORDS, &[("link", "l")]).set(1.0);
+    metrics.counter(names::LAG_SECONDS, &[("topic", "t"), ("link", "l"), ("partition", "0")]).increment(1);
+    metrics.counter("causeway_other_total", &[]).increment(1);
+    assert_eq!(
+        metrics.strays(),
+        [
+            "gauge causeway_lag_records with labels [\"link\"]",
+            "counter causeway_lag_seconds with labels [\"link\", \"partition\", \"topic\"]",
+            "counter causeway_other_total with labels []",
+        ]
+    );
+}
+
+#[test]
 fn registries_are_apart() {
     let (one, other) = (Metrics::new(), Metrics::new());
     one.gauge(names::READY, &[]).set(1.0);

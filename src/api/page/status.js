@@ -15,6 +15,8 @@ function make(tag, classes, ...children) {
 }
 
 const UNKNOWN = "–";
+// Offsets are copied into commands, so they have no separators.
+const offset = (n) => (n === null || n === undefined ? UNKNOWN : String(n));
 const count = (n) => (n === null || n === undefined ? UNKNOWN : n.toLocaleString("en-US"));
 
 function span(ms) {
@@ -46,8 +48,9 @@ const maxOrNull = (list) => list.reduce((max, n) => (n === null || n === undefin
 const shellWord = (text) => (/^[A-Za-z0-9._\/-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
 function stopNote(link, topic, partition, stop) {
-  const where = stop.source_offset === null ? "" : ` at source offset ${count(stop.source_offset)}`;
-  const note = make("div", "note bad", make("p", "", make("strong", "", stop.reason), `${where}, since ${since(stop.since_ms)}`));
+  const where = stop.source_offset === null ? "" : ` at source offset ${offset(stop.source_offset)}`;
+  const what = partition === null ? "topic" : `partition ${partition}`;
+  const note = make("div", "note bad", make("p", "", `${what}: `, make("strong", "", stop.reason), `${where}, since ${since(stop.since_ms)}`));
   if (stop.message) note.append(make("p", "", stop.message));
   if (stop.resolve.length > 0) {
     const verbs = make("div", "verbs", "To go on, one of:");
@@ -90,9 +93,9 @@ function partitionRows(link, topic) {
   return topic.partitions.flatMap((partition) => {
     const rows = [make("tr", "",
       number(String(partition.partition)), make("td", "", badge(partition.state)),
-      number(count(partition.source_position)), number(count(partition.source_high_watermark)),
+      number(offset(partition.source_position)), number(offset(partition.source_high_watermark)),
       number(count(partition.lag_records)), number(span(partition.lag_ms)),
-      number(count(partition.target_position)), number(span(partition.retention_left_ms)),
+      number(offset(partition.target_position)), number(span(partition.retention_left_ms)),
       make("td", "", partition.daemon ?? UNKNOWN))];
     if (partition.error) {
       rows.push(noteRow(PARTITION_HEADS.length, stopNote(link, topic.source_topic, partition.partition, partition.error)));
@@ -131,9 +134,13 @@ function topicRows(link, topic) {
     cell.colSpan = TOPIC_HEADS.length;
     rows.push(make("tr", "inner", cell));
   } else if (stopped.length > 0) {
-    const reasons = [...new Set(stopped.map((partition) => partition.error?.reason ?? "stopped"))].join(", ");
-    const where = stopped.length === 1 ? `partition ${stopped[0].partition}` : `${stopped.length} partitions`;
-    rows.push(noteRow(TOPIC_HEADS.length, make("div", "note bad", `${where}: ${reasons}`)));
+    // The first one in full, so that whoever is called out of bed needs no click.
+    const [first, ...others] = stopped.filter((partition) => partition.error);
+    if (first) rows.push(noteRow(TOPIC_HEADS.length, stopNote(link, topic.source_topic, first.partition, first.error)));
+    if (others.length > 0) {
+      const reasons = [...new Set(others.map((partition) => partition.error.reason))].join(", ");
+      rows.push(noteRow(TOPIC_HEADS.length, make("div", "note bad", `and ${others.length} more partitions: ${reasons}`)));
+    }
   }
   return rows;
 }

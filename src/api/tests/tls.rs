@@ -1,10 +1,14 @@
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::client::{read, settings, start};
 use crate::api::fake::FakeBackend;
@@ -20,16 +24,7 @@ async fn the_api_speaks_tls() {
     settings.tls = Some(files);
     let server = start(settings).await;
 
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let stream = TcpStream::connect(server.address).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    let mut stream = connect(server.address, certificate).await.unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
     assert_eq!(read(stream).await.status, 200);
 
@@ -38,6 +33,20 @@ async fn the_api_speaks_tls() {
     let mut answer = Vec::new();
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut plain, &mut answer).await;
     assert!(!answer.starts_with(b"HTTP"), "nothing is answered in the clear");
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_taken_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (files, _) = write_certificate(folder.path());
+    let mut settings = settings();
+    settings.tls = Some(files);
+    settings.limits.certificate_interval = Duration::from_millis(10);
+    let server = start(settings).await;
+    let (_, renewed) = write_certificate(folder.path());
+    while connect(server.address, renewed.clone()).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]
@@ -61,7 +70,20 @@ async fn a_certificate_that_can_not_be_used_is_named() {
     assert!(no_key.contains("not a private key"), "{no_key}");
 }
 
-fn write_certificate(folder: &std::path::Path) -> (TlsFiles, rustls::pki_types::CertificateDer<'static>) {
+/// Trusts this certificate only.
+async fn connect(address: SocketAddr, certificate: CertificateDer<'static>) -> io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await.unwrap();
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
+}
+
+fn write_certificate(folder: &std::path::Path) -> (TlsFiles, CertificateDer<'static>) {
     let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let files =
         TlsFiles { certificate: folder.join("certificate.pem"), key: SecretSource::File(folder.join("key.pem")) };

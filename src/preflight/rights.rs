@@ -6,14 +6,11 @@ use super::acls::{GROUP, Pattern, Resource, Right, STATE_TOPIC, TRANSACTIONAL_ID
 use super::reach::Reached;
 use super::report::{Report, list};
 use super::{ClusterPlan, LinkPlan};
-use crate::cluster::{Cluster, ClusterError, NewTopic, Operation, Permissions, Remedy};
-use crate::tasks::Backoff;
+use crate::cluster::{Cluster, ClusterError, NewTopic, Operation, Permissions};
 use crate::types::TopicName;
 
 /// So many topics are tried one by one where the brokers don't tell in one answer; the others will be like them.
 const TRIALS_MAX: usize = 20;
-/// How often a coordinator that is still loading is asked.
-const ATTEMPTS: usize = 6;
 
 /// Who is asked, as whom.
 #[derive(Debug, Clone, Copy)]
@@ -172,13 +169,13 @@ fn say_topics(
 pub(super) async fn state(link: &LinkPlan, asked: Asked<'_>, report: &mut Report) -> bool {
     let there = topics(asked, std::slice::from_ref(&link.state_topic), STATE_TOPIC, report).await;
     let group = Resource::Group(link.group.clone());
-    let outcome = patiently(|| asked.cluster.try_read_group(&link.group)).await;
+    let outcome = asked.cluster.try_read_group(&link.group).await;
     say(asked, GROUP, &group, &format!("group {}", link.group), outcome, report);
 
     let prefix = link.transactional_id_prefix();
     let id = format!("{prefix}{}-check", link.daemon_id);
     let ids = Resource::TransactionalId(Pattern::Prefixed(prefix.clone()));
-    let outcome = patiently(|| asked.cluster.try_write_transactional_id(&id)).await;
+    let outcome = asked.cluster.try_write_transactional_id(&id).await;
     say(asked, TRANSACTIONAL_ID, &ids, &format!("transactional ids that begin with {prefix}"), outcome, report);
 
     match asked.cluster.allocate_producer_id().await {
@@ -191,21 +188,6 @@ pub(super) async fn state(link: &LinkPlan, asked: Asked<'_>, report: &mut Report
         Err(error) => asked.could_not_ask("producer ids", &error, report),
     }
     !there.is_empty()
-}
-
-/// A coordinator may just be loading, or its topic be created by this very question.
-async fn patiently<F: Future<Output = Result<(), ClusterError>>>(ask: impl Fn() -> F) -> Result<(), ClusterError> {
-    let mut backoff = Backoff::new(std::time::Duration::from_millis(200), std::time::Duration::from_secs(2));
-    let mut attempt = 1;
-    loop {
-        match ask().await {
-            Err(error) if error.remedy() == Remedy::Retry && attempt < ATTEMPTS => {
-                attempt += 1;
-                backoff.pause().await;
-            }
-            outcome => return outcome,
-        }
-    }
 }
 
 fn say(

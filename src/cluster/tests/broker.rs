@@ -179,7 +179,10 @@ impl Drop for Broker {
 /// Kafka's form of it: 16 bytes in base 64.
 fn cluster_id() -> String {
     use base64::Engine as _;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4().as_bytes())
+    let mut bytes = uuid::Uuid::new_v4().into_bytes();
+    // No dash in front: the storage tool would take it for an option.
+    bytes[0] &= 0x7f;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
 fn free_port() -> u16 {

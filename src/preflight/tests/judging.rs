@@ -20,6 +20,8 @@ fn only_what_is_needed_is_missed() {
     assert_eq!(lacking(denied, true, TARGET_TOPIC), [DescribeConfigs], "it comes with AlterConfigs unless denied");
 }
 
+type Pairs = &'static [(&'static str, &'static str)];
+
 fn configs(pairs: &[(&str, &str)]) -> Vec<ConfigEntry> {
     let entry = |(name, value): &(&str, &str)| ConfigEntry {
         name: (*name).to_owned(),
@@ -54,7 +56,7 @@ fn nothing_bites_where_nothing_is_special() {
 
 #[test]
 fn settings_that_bite() {
-    let cases: [(&[(&str, &str)], &[(&str, &str)], Level, &str); 5] = [
+    let cases: [(Pairs, Pairs, Level, &str); 5] = [
         (&[("message.format.version", "0.10.2-IV0")], &[], Level::Warn, "before Kafka 0.11"),
         (&[("message.timestamp.type", "LogAppendTime")], &[], Level::Warn, "rebuilt"),
         (&[], &[("message.timestamp.type", "LogAppendTime")], Level::Warn, "would stamp"),

@@ -1,1 +1,5 @@
+mod form;
 mod kafka;
+mod keeper;
+mod shard_hash;
+mod view;

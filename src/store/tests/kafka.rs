@@ -7,6 +7,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::shards::{Failure, KafkaTransactions, Transactions, WriterSettings};
@@ -77,6 +78,27 @@ impl Daemon {
     }
 }
 
+/// Writes to one partition until told to stop or the lease is lost; how often, and what ended it.
+async fn keep_writing(
+    store: &Store,
+    leases: &BTreeMap<i32, Lease>,
+    partition: PartitionIndex,
+    stop: &CancellationToken,
+) -> (u32, Option<i32>) {
+    let link = LinkName::new("busy").unwrap();
+    let topic = TopicName::new("orders").unwrap();
+    let lease = &leases[&store.shard_of_partition(&link, &topic, partition)];
+    let mut count = 0;
+    while !stop.is_cancelled() {
+        match store.write(lease, vec![map_write(&link, &topic, partition, 0, &count.to_string())]).await {
+            Ok(()) => count += 1,
+            Err(StoreError::LeaseLost { .. } | StoreError::Unusable(_)) => return (count, Some(lease.shard())),
+            Err(StoreError::Unavailable(reason)) => panic!("{reason}"),
+        }
+    }
+    (count, None)
+}
+
 fn map_write(link: &LinkName, topic: &TopicName, partition: PartitionIndex, chunk: u32, runs: &str) -> Write {
     let key = Key::Map { link: link.clone(), topic: topic.clone(), partition, chunk };
     Write::Put(key, Value::Map(MapRecord { runs: runs.to_owned() }))
@@ -141,10 +163,24 @@ async fn two_daemons_share_and_the_second_inherits() {
     let link = LinkName::new("a-to-b").unwrap();
     let mut one = Daemon::start(&group, "one").await;
     one.follow(LONG, |leases| leases.len() == 32).await;
+    let stop = TaskGroup::new();
+    let (busy, leases_at_first, until_stopped) = (one.store.clone(), one.leases.clone(), stop.token());
+    let busy_writers = tokio::spawn(async move {
+        futures::future::join_all(
+            (0..32).map(|number| keep_writing(&busy, &leases_at_first, PartitionIndex(number), &until_stopped)),
+        )
+        .await
+    });
     let mut two = Daemon::start(&group, "two").await;
     let joined = Instant::now();
     tokio::join!(one.follow(LONG, |leases| leases.len() == 16), two.follow(LONG, |leases| leases.len() == 16));
     println!("shared in {:?}", joined.elapsed());
+    stop.stop();
+    let ends = busy_writers.await.unwrap();
+    let count: u32 = ends.iter().map(|(count, _)| count).sum();
+    let kept = ends.iter().filter(|(_, error)| error.is_none()).count();
+    println!("{count} writes while sharing, {kept} of 32 writers went on to the end");
+    assert!((1..32).contains(&kept));
     assert!(one.leases.keys().all(|shard| !two.leases.contains_key(shard)));
 
     let (topic, partition, lease) = one.own_partition(&link);
@@ -166,8 +202,18 @@ async fn a_second_daemon_with_the_same_id_ends_the_first() {
     let group = new_group();
     let mut one = Daemon::start(&group, "same").await;
     one.follow(LONG, |leases| leases.len() == 32).await;
+    // The first one is busy, and reopens the producer that the second one takes from it.
+    let (busy, leases_at_first) = (one.store.clone(), one.leases.clone());
+    let busy_writers = tokio::spawn(async move {
+        let never = CancellationToken::new();
+        let write = |number| keep_writing(&busy, &leases_at_first, PartitionIndex(number), &never);
+        futures::future::join_all((0..8).map(write)).await
+    });
     let mut two = Daemon::start(&group, "same").await;
+    let started = Instant::now();
     two.follow(LONG, |leases| leases.len() == 32).await;
+    println!("the second took over in {:?}", started.elapsed());
+    assert!(busy_writers.await.unwrap().iter().all(|(_, lost)| lost.is_some()));
     one.follow(LONG, BTreeMap::is_empty).await;
     let mut trouble = one.store.trouble();
     let reason = tokio::time::timeout(LONG, trouble.wait_for(Option::is_some)).await.unwrap().unwrap().clone();
@@ -205,8 +251,15 @@ async fn many_writers_share_transactions() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a real broker"]
 async fn a_deposed_owner_is_refused_by_the_coordinator() {
+    for successor in ["one", "two"] {
+        depose("one", successor).await;
+    }
+}
+
+/// The same member name is taken over at once; another one waits until the session is over.
+async fn depose(id: &str, successor: &str) {
     let group = new_group();
-    let mut one = Daemon::start(&group, "same").await;
+    let mut one = Daemon::start(&group, id).await;
     one.follow(LONG, |leases| leases.len() == 32).await;
     let proof = one.store.inner.ownership.membership().unwrap().proof;
     let mut producer = KafkaTransactions::new(WriterSettings {
@@ -228,17 +281,18 @@ async fn a_deposed_owner_is_refused_by_the_coordinator() {
     producer.commit().unwrap();
     until(LONG, || one.store.view().map_chunks(&link, &topic, partition).len() == 1).await;
 
-    // It sleeps with records in the log and the proof not yet shown; a successor takes over meanwhile. Its takeover is
-    // held back by the open transaction, until that is refused and aborted.
-    producer.begin().unwrap();
-    producer.send(&write("late")).unwrap();
-    let offsets = producer.flush().unwrap();
-    let mut two = Daemon::start(&group, "same").await;
+    // A successor takes over while it sleeps; then its records are in the log, and the proof is shown. The successor's
+    // takeover is held back by the open transaction, until that is refused and aborted.
+    one.stop().await;
+    let mut two = Daemon::start(&group, successor).await;
     let deadline = Instant::now() + LONG;
     while two.store.inner.ownership.grants().len() < 32 {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    producer.begin().unwrap();
+    producer.send(&write("late")).unwrap();
+    let offsets = producer.flush().unwrap();
     let refused = producer.send_offsets(&offsets, &proof);
     println!("{refused:?}");
     assert!(matches!(refused, Err(Failure::Refused(_))));
@@ -246,7 +300,6 @@ async fn a_deposed_owner_is_refused_by_the_coordinator() {
     two.follow(LONG, |leases| leases.len() == 32).await;
     let runs = two.store.view().map_chunks(&link, &topic, partition).pop().unwrap().1.runs;
     assert_eq!(runs, "first");
-    one.stop().await;
     two.stop().await;
 }
 
@@ -365,11 +418,10 @@ async fn a_stopped_owner_writes_nothing_behind_its_successor() {
         child.signal("-STOP");
         let mut two = Daemon::start(&group, "two").await;
         two.follow(LONG, |leases| leases.len() == 32).await;
-        let partition = PartitionIndex(0);
-        let partition = (0..32)
+        let partition = (0..1_000)
             .map(PartitionIndex)
             .find(|partition| !two.store.view().map_chunks(&link, &topic, *partition).is_empty())
-            .unwrap_or(partition);
+            .unwrap();
         let before = two.store.view().map_chunks(&link, &topic, partition);
         let lease = two.leases[&two.store.shard_of_partition(&link, &topic, partition)].clone();
         child.signal("-CONT");
@@ -381,5 +433,23 @@ async fn a_stopped_owner_writes_nothing_behind_its_successor() {
         println!("round {round}: {ended}; last {:?}", before[0].1.runs);
         assert_eq!(before[0], after[0]);
         two.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a real broker"]
+async fn a_killed_daemon_comes_back_quickly() {
+    let rounds: u64 = std::env::var("FAULT_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
+    for round in 0..rounds {
+        let group = new_group();
+        let child = Child::start(&group);
+        child.line_with("wrote 20 ");
+        tokio::time::sleep(Duration::from_millis(round * 7 % 50)).await;
+        drop(child);
+        let killed = Instant::now();
+        let mut again = Daemon::start(&group, "child").await;
+        again.follow(LONG, |leases| leases.len() == 32).await;
+        println!("round {round}: all shards {:?} after the kill", killed.elapsed());
+        again.stop().await;
     }
 }

@@ -9,6 +9,7 @@
 //! The parsed tree is walked by hand and not by serde, because that keeps the place of every key and value for the
 //! messages, goes on after a problem, and joins Kafka's dotted names from TOML's nested tables in one place.
 
+mod certificates;
 mod cluster;
 mod daemon;
 mod error;
@@ -20,10 +21,13 @@ mod kafka_names;
 mod keys;
 mod link;
 mod link_entries;
+mod login;
 mod meaning;
 mod quantity;
 mod reference;
+mod report;
 mod secret;
+mod security;
 mod settings;
 mod topology;
 mod tree;
@@ -40,7 +44,8 @@ pub use settings::{
     ClusterConfig, Config, DaemonConfig, DaemonTls, KafkaValue, LinkConfig, Offsets, Start, SyncConfig, Tuning,
 };
 
-use tree::{Report, Table};
+use report::Report;
+use tree::Table;
 
 impl Config {
     /// Finds and reads the configuration: the explicit file, else `CAUSEWAY_CONFIG`, else `causeway.toml` here, else

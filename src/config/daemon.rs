@@ -4,9 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::keys;
+use super::report::{Report, Reported};
 use super::secret;
 use super::settings::{DaemonConfig, DaemonTls};
-use super::tree::{Report, Table, Value};
+use super::tree::{Table, Value};
 use crate::secrets::SecretSource;
 use crate::types::{LinkName, TopicName};
 
@@ -52,7 +53,7 @@ pub(super) fn read<'t>(report: &mut Report<'t>, value: Option<&Value<'t>>) -> Op
             Some(help),
         );
     }
-    Some(DaemonConfig { id: id?, group: group?, listen: listen?, api_token: api_token?, tls: tls? })
+    Some(DaemonConfig { id: id?, group: group?, listen: listen?, api_token: api_token?, tls: tls.ok()? })
 }
 
 fn id<'t>(report: &mut Report<'t>, value: &Value<'t>) -> Option<String> {
@@ -89,30 +90,29 @@ fn listen<'t>(report: &mut Report<'t>, value: &Value<'t>) -> Option<SocketAddr> 
     address
 }
 
-/// The outer `None` only after something was reported.
-fn tls<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Option<DaemonTls>> {
+fn tls<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Result<Option<DaemonTls>, Reported> {
     let (certificate, key) = match (table.get("tls_certificate"), table.get("tls_key")) {
-        (None, None) => return Some(None),
+        (None, None) => return Ok(None),
         (Some(certificate), Some(key)) => (certificate, key),
         (Some(one), None) => {
             report.refuse(&one.key, "`tls_certificate` needs `tls_key` beside it", None);
-            return None;
+            return Err(Reported);
         }
         (None, Some(one)) => {
             report.refuse(&one.key, "`tls_key` needs `tls_certificate` beside it", None);
-            return None;
+            return Err(Reported);
         }
     };
     let certificate = certificate.full_text(report).map(PathBuf::from);
-    let source = secret::read(report, key)?;
+    let source = secret::read(report, key).ok_or(Reported)?;
     if let SecretSource::Literal(text) = &source
         && !text.reveal().contains("-----BEGIN ")
     {
         let help = "for a file write tls_key = { file = \"/path\" }".to_owned();
         report.refuse(&key.key, "`tls_key` is not a PEM text", Some(help));
-        return None;
+        return Err(Reported);
     }
-    Some(Some(DaemonTls { certificate: certificate?, key: source }))
+    Ok(Some(DaemonTls { certificate: certificate.ok_or(Reported)?, key: source }))
 }
 
 /// The name of this machine, where it has a usable one.

@@ -7,8 +7,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::kafka_names::{Meaning, Special, USED, meaning};
 use super::keys::Row;
+use super::report::{Place, Report, last_part};
 use super::settings::KafkaValue;
-use super::tree::{Place, Report, Value, last_part};
+use super::tree::Value;
 use super::{jaas, secret};
 use crate::secrets::SecretSource;
 use crate::types::Secret;
@@ -148,7 +149,7 @@ impl Properties {
 
     fn take_jaas<'t>(&mut self, report: &mut Report<'t>, name: &str, value: &Value<'t>) {
         let names = ["sasl.username", "sasl.password"];
-        let Some(text) = value.value.as_str() else {
+        let Some(text) = value.parsed.as_str() else {
             let help = "write sasl.username and sasl.password = { file = \"/path\" } instead";
             report.refuse(&value.key, format!("`{name}` must be a string"), Some(help.to_owned()));
             self.refused.extend(names);
@@ -202,7 +203,7 @@ fn collect<'t>(
     for (key, value) in table {
         let name = format!("{prefix}{}", key.get_ref());
         let value = Value::of_key(report, &parent.place, key.get_ref(), key.span(), value);
-        match value.value {
+        match value.parsed {
             DeValue::Table(inner) if !secret::is_source(inner) => {
                 collect(report, &value, inner, &format!("{name}."), found);
             }
@@ -215,14 +216,14 @@ fn collect<'t>(
 fn read_value<'t>(report: &mut Report<'t>, row: &Row, name: &str, value: &Value<'t>) -> Option<KafkaValue> {
     match row.form {
         "secret" => {
-            let source = match value.value {
+            let source = match value.parsed {
                 DeValue::Table(_) => secret::read(report, value),
                 _ => full_scalar(report, name, value).map(|text| SecretSource::Literal(Secret::new(text))),
             };
             source.map(KafkaValue::Secret)
         }
         "path" => read_path(report, name, value, CONVERT_TRUST).map(KafkaValue::Text),
-        "string or list" if value.value.is_array() => {
+        "string or list" if value.parsed.is_array() => {
             let texts: Vec<_> = value.texts(report)?.into_iter().map(|(text, _)| text).collect();
             Some(KafkaValue::Text(texts.join(",")))
         }
@@ -254,7 +255,7 @@ fn full_scalar<'t>(report: &mut Report<'t>, name: &str, value: &Value<'t>) -> Op
 
 /// A string, a number or a boolean, which are all the same to Kafka.
 fn scalar<'t>(report: &mut Report<'t>, name: &str, value: &Value<'t>) -> Option<String> {
-    match value.value {
+    match value.parsed {
         DeValue::String(text) => Some(text.as_ref().to_owned()),
         DeValue::Integer(integer) => {
             let number = i64::from_str_radix(integer.as_str(), integer.radix());

@@ -133,7 +133,7 @@ pub(super) static LINK: Section = Section {
             "rate",
             "rate",
             "no limit",
-            "from `1 kB/s`",
+            "`1 kB/s` to `1000 GB/s`",
             "the most that the link copies; under it topics with a higher `priority` go first",
         ),
         row(
@@ -280,7 +280,7 @@ pub(super) fn is_public(key: &str) -> bool {
 }
 
 /// The candidate that was probably meant.
-pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str> + Clone) -> Option<&'c str> {
+pub(super) fn nearest<'c>(word: &str, mut candidates: impl Iterator<Item = &'c str> + Clone) -> Option<&'c str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', '.', ' '], "_");
     let wanted = plain(word);
     let distance = |candidate: &str| strsim::damerau_levenshtein(&wanted, &plain(candidate));
@@ -291,7 +291,7 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str> 
         // `password` for `sasl.password`: the end is right, the beginning is missing.
         _ => {
             let end = format!("_{wanted}");
-            candidates.clone().find(|candidate| wanted.len() > 2 && plain(candidate).ends_with(&end))
+            candidates.find(|candidate| wanted.len() > 2 && plain(candidate).ends_with(&end))
         }
     }
 }

@@ -8,8 +8,9 @@ use super::keys;
 use super::link_entries::{self, EntryPlaces};
 use super::meaning;
 use super::quantity::{self, Malformed, show_duration, show_rate, show_size};
+use super::report::{Place, Report, Reported, last_part};
 use super::settings::{LinkConfig, Offsets, Start, SyncConfig, Tuning};
-use super::tree::{Place, Report, Table, Value, last_part};
+use super::tree::{Table, Value};
 use crate::selection::GroupSelection;
 use crate::types::{ClusterName, LinkName};
 
@@ -55,7 +56,7 @@ fn read_one<'t>(report: &mut Report<'t>, name: LinkName, value: &Value<'t>) -> O
             target: target.as_ref()?.0.clone(),
             offsets: offsets?,
             start: start?,
-            rate: rate?,
+            rate: rate.ok()?,
             topics: topics?,
             groups: GroupSelection::default(),
             sync: sync?,
@@ -96,32 +97,29 @@ fn offsets<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Offsets> {
 
 fn start<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Start> {
     let Some(value) = table.get("start") else { return Some(Start::Earliest) };
-    let datetime = match value.value {
-        DeValue::Datetime(datetime) => *datetime,
-        _ => {
-            let text = value.text(report)?;
-            match text.parse() {
-                Ok(datetime) => datetime,
-                Err(_) => {
-                    let options = [("earliest", Start::Earliest), ("latest", Start::Latest)];
-                    let known = options.iter().find(|(option, _)| *option == text);
-                    if known.is_none() {
-                        let help = "allowed: earliest, latest, or a time such as 2026-01-31T00:00:00Z".to_owned();
-                        report.refuse(&value.place, format!("`{text}` is not a value of `start`"), Some(help));
-                    }
-                    return known.map(|(_, start)| *start);
-                }
+    let datetime = if let DeValue::Datetime(datetime) = value.parsed {
+        *datetime
+    } else {
+        let text = value.text(report)?;
+        if let Ok(datetime) = text.parse() {
+            datetime
+        } else {
+            let options = [("earliest", Start::Earliest), ("latest", Start::Latest)];
+            let known = options.iter().find(|(option, _)| *option == text);
+            if known.is_none() {
+                let help = "allowed: earliest, latest, or a time such as 2026-01-31T00:00:00Z".to_owned();
+                report.refuse(&value.place, format!("`{text}` is not a value of `start`"), Some(help));
             }
+            return known.map(|(_, start)| *start);
         }
     };
     accept(report, value, quantity::timestamp(&datetime)).map(Start::Timestamp)
 }
 
-/// The outer `None` only after something was reported.
-fn rate<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Option<u64>> {
-    let Some(value) = table.get("rate") else { return Some(None) };
-    let rate = measured(report, value, quantity::rate, (1_000, u64::MAX), show_rate)?;
-    Some(Some(rate))
+fn rate<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Result<Option<u64>, Reported> {
+    let Some(value) = table.get("rate") else { return Ok(None) };
+    let rate = measured(report, value, quantity::rate, (1_000, 1_000_000_000_000), show_rate);
+    rate.map(Some).ok_or(Reported)
 }
 
 /// A key that only a later version will honour.
@@ -146,7 +144,7 @@ fn sync<'t>(report: &mut Report<'t>, value: Option<&Value<'t>>) -> Option<SyncCo
     let table = Table::open(report, value, &keys::SYNC)?;
     let configs = table.get("configs").map_or(Some(default.configs), |value| value.boolean(report));
     let acls = only_false(report, &table, "acls", "synchronising ACLs is not available yet");
-    let hour = Duration::from_secs(3_600);
+    let hour = Duration::from_hours(1);
     let interval = duration(report, &table, "interval", (Duration::from_secs(1), hour), default.interval);
     let group_interval =
         duration(report, &table, "group_interval", (Duration::from_millis(100), hour), default.group_interval);
@@ -212,7 +210,7 @@ fn measured<'t, T: PartialOrd + Copy>(
     (least, most): (T, T),
     show: impl Fn(T) -> String,
 ) -> Option<T> {
-    let text = match value.value {
+    let text = match value.parsed {
         // A bare number is told what it lacks, and not that it should be a string.
         DeValue::Integer(number) => number.as_str(),
         DeValue::Float(number) => number.as_str(),

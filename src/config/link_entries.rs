@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::keys;
-use super::tree::{Place, Report, Table, Value};
+use super::report::{Place, Report};
+use super::tree::{Table, Value};
 use crate::selection::{Entry, EntryFault, ExistingTarget, FaultReason, Naming, Rule, Selection, Which};
 
 /// Where an entry and its values stand.
@@ -32,7 +33,7 @@ pub(super) fn read<'t>(report: &mut Report<'t>, link: &Table<'t>) -> (Vec<EntryP
         return (Vec::new(), None);
     };
     let values = list.tables(report);
-    if values.is_empty() && list.value.is_array() {
+    if values.is_empty() && list.parsed.is_array() {
         report.refuse(&list.place, "`topics` has no entry, so the link would mirror nothing", None);
     }
     let mut places = Vec::new();
@@ -119,7 +120,7 @@ fn read_fields<'t>(report: &mut Report<'t>, table: &Table<'t>, places: &mut Entr
     Some(Entry {
         rule: Rule { which: which?, exclude: exclude?, naming: naming? },
         priority: priority.unwrap_or_default(),
-        replication_factor: replication_factor,
+        replication_factor,
         has_local_writers: has_local_writers.unwrap_or_default(),
         existing_target: existing_target.unwrap_or_default(),
     })
@@ -150,9 +151,9 @@ fn naming<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Naming> {
         (None, Some(prefix)) => prefix.full_text(report).map(|text| Naming::Prefix(text.to_owned())),
         (Some(rename), Some(prefix)) => {
             let help = rename
-                .value
+                .parsed
                 .as_str()
-                .zip(prefix.value.as_str())
+                .zip(prefix.parsed.as_str())
                 .map(|(rename, prefix)| format!("write rename = \"{prefix}{rename}\" alone"));
             report.refuse(&prefix.key, "the entry has both `rename` and `prefix`", help);
             None

@@ -119,7 +119,7 @@ pub(super) fn show_rate(bytes: u64) -> String {
 /// With the largest of some units that leaves no fraction.
 fn show(amount: u64, units: &[&str], kind: &Kind) -> String {
     let worth = |unit: &str| kind.units.iter().find(|(known, _)| *known == unit).map_or(1, |(_, worth)| *worth);
-    let fits = |unit: &&&str| amount >= worth(unit) && amount % worth(unit) == 0;
+    let fits = |unit: &&&str| amount >= worth(unit) && amount.is_multiple_of(worth(unit));
     let unit = units.iter().rev().find(fits).or(units.first()).copied().unwrap_or_default();
     format!("{} {unit}", amount / worth(unit))
 }

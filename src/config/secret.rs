@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use toml::de::{DeTable, DeValue};
 
-use super::tree::{Report, Value, last_part};
+use super::report::{Report, last_part};
+use super::tree::Value;
 use crate::secrets::SecretSource;
 use crate::types::Secret;
 
@@ -12,12 +13,11 @@ const FORMS: &str = "write the text itself, { env = \"NAME\" } or { file = \"/pa
 
 /// Reads a secret: a string, `{ env = "NAME" }` or `{ file = "/path" }`.
 pub(super) fn read<'t>(report: &mut Report<'t>, value: &Value<'t>) -> Option<SecretSource> {
-    match value.value {
-        DeValue::Table(table) => from_table(report, value, table),
-        _ => {
-            let text = value.full_text(report)?;
-            Some(SecretSource::Literal(Secret::new(text.to_owned())))
-        }
+    if let DeValue::Table(table) = value.parsed {
+        from_table(report, value, table)
+    } else {
+        let text = value.full_text(report)?;
+        Some(SecretSource::Literal(Secret::new(text.to_owned())))
     }
 }
 
@@ -31,8 +31,7 @@ fn from_table<'t>(report: &mut Report<'t>, value: &Value<'t>, table: &'t DeTable
     let mut is_clean = true;
     for (name, inner) in value.named(report, "a secret") {
         match name {
-            "env" => sources.push((name, inner)),
-            "file" => sources.push((name, inner)),
+            "env" | "file" => sources.push((name, inner)),
             _ => {
                 report.refuse_unknown(&inner.key, name, &["env", "file"]);
                 is_clean = false;

@@ -10,6 +10,7 @@ use crate::selection::{ExistingTarget, Naming};
 use crate::types::{ClusterName, LinkName, Secret, TopicName};
 use crate::wire::{PemSource, SaslSettings};
 
+mod cluster_messages;
 mod clusters;
 mod messages;
 mod parts;
@@ -45,10 +46,11 @@ fn link(text: &str) -> LinkConfig {
 
 /// The problems of a text as `line:column key: sentence (help)`.
 fn problems(text: &str) -> Vec<String> {
-    match parse(text) {
-        Ok(_) => Vec::new(),
-        Err(ConfigError::Invalid { problems, .. }) => problems.iter().map(in_a_line).collect(),
-        Err(error) => panic!("{error}"),
+    let Err(error) = parse(text) else { return Vec::new() };
+    assert!(!error.to_string().contains("hunter2"), "a password is shown: {error}");
+    match error {
+        ConfigError::Invalid { problems, .. } => problems.iter().map(in_a_line).collect(),
+        error => panic!("{error}"),
     }
 }
 
@@ -63,6 +65,25 @@ fn in_a_line(problem: &Problem) -> String {
 fn sample(name: &str) -> Config {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name);
     Config::load(Some(&file)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn every_sample_is_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let samples: Vec<_> = files.filter(|file| file.extension().is_some_and(|ending| ending == "toml")).collect();
+    assert!(samples.len() >= 2);
+    for file in samples {
+        Config::load(Some(&file)).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn the_systemd_unit_names_the_usual_file() {
+    let unit = include_str!("../../config/causeway.service");
+    assert!(unit.contains("\nType=notify\n"));
+    assert!(unit.contains("\nExecStart=/usr/bin/causeway run --config /etc/causeway/causeway.toml\n"));
+    assert!(unit.contains("\nRestartPreventExitStatus=2\n"), "a wrong configuration ends with 2");
 }
 
 #[test]
@@ -262,81 +283,43 @@ fn the_file_is_looked_for_in_order() {
     assert!(missing.starts_with("can't read the configuration /nowhere/c.toml: "), "{missing}");
 }
 
+/// One word each.
+const KEYS: &str = "source target start rate topics match exclude rename sync interval tuning bootstrap.servers \
+                    bootstrap security.protocol sasl.mechanism \"sasl.mechanism\" sasl.password sasl.jaas.config \
+                    ssl.key.pem ssl.ca ssl.keystore.location listen api_token priority";
+
+/// One line each.
+const VALUES: &str = r#"true
+1.5
+2026-01-31T00:00:00Z
+1979-05-27
+[]
+[1, "x"]
+{}
+{ env = "X" }
+{ env = 1, file = "x" }
+{ a = { b = {} } }
+"a"
+"10s"
+"SASL_SSL"
+"PLAIN"
+"ä=ö"
+"org.apache.PlainLoginModule required username=\"u\" password='p';""#;
+
+const HEADERS: &str = "[daemon] [cluster.a] [cluster.b] [cluster] [link.l] [link] [[link.l.topics]] [link.l.sync] \
+                       [link.l.tuning] [link.l.topics] [[cluster]] [peers] [x.y] \u{feff} #ä \"\"\"";
+
 fn any_line() -> impl Strategy<Value = String> {
-    let key = prop_oneof![
-        "[a-z]{1,3}",
-        prop::sample::select(vec![
-            "source",
-            "target",
-            "start",
-            "rate",
-            "topics",
-            "match",
-            "exclude",
-            "rename",
-            "sync",
-            "interval",
-            "tuning",
-            "bootstrap.servers",
-            "bootstrap",
-            "security.protocol",
-            "sasl.mechanism",
-            "\"sasl.mechanism\"",
-            "sasl.password",
-            "sasl.jaas.config",
-            "ssl.key.pem",
-            "ssl.ca",
-            "ssl.keystore.location",
-            "listen",
-            "api_token",
-            "priority",
-        ])
-        .prop_map(str::to_owned),
-    ];
+    let one_of = |texts: Vec<&'static str>| prop::sample::select(texts).prop_map(str::to_owned);
+    let key = prop_oneof!["[a-z]{1,3}", one_of(KEYS.split_whitespace().collect())];
     let value = prop_oneof![
         "[ -~]{0,6}",
         "\"[a-z0-9:. /()${}]{0,8}\"",
         any::<i64>().prop_map(|number| number.to_string()),
-        prop::sample::select(vec![
-            "true",
-            "1.5",
-            "2026-01-31T00:00:00Z",
-            "1979-05-27",
-            "[]",
-            "[1, \"x\"]",
-            "{}",
-            "{ env = \"X\" }",
-            "{ env = 1, file = \"x\" }",
-            "{ a = { b = {} } }",
-            "\"a\"",
-            "\"10s\"",
-            "\"SASL_SSL\"",
-            "\"PLAIN\"",
-            "\"ä=ö\"",
-            "\"\"\"\nx\n\"\"\"",
-            "\"org.apache.PlainLoginModule required username=\\\"u\\\" password='p';\"",
-        ])
-        .prop_map(str::to_owned),
+        one_of(VALUES.lines().collect()),
     ];
-    let header = prop::sample::select(vec![
-        "[daemon]",
-        "[cluster.a]",
-        "[cluster.b]",
-        "[cluster]",
-        "[link.l]",
-        "[link]",
-        "[[link.l.topics]]",
-        "[link.l.sync]",
-        "[link.l.tuning]",
-        "[link.l.topics]",
-        "[[cluster]]",
-        "[peers]",
-        "[x.y]",
-        "\u{feff}",
-        "# ä",
-    ]);
     prop_oneof![
-        1 => header.prop_map(str::to_owned),
+        1 => one_of(HEADERS.split_whitespace().collect()),
         3 => (key, value).prop_map(|(key, value)| format!("{key} = {value}")),
     ]
 }

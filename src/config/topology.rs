@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::cluster::ReadCluster;
 use super::keys;
 use super::link::ReadLink;
-use super::tree::Report;
+use super::report::Report;
 use crate::types::{ClusterName, LinkName, TopicName};
 
 type Clusters = BTreeMap<ClusterName, ReadCluster>;

@@ -1,4 +1,4 @@
-//! The parsed tree with the places of its keys and values, and the report of what is wrong in it.
+//! The parsed tree with the places of its keys and values.
 
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
@@ -6,128 +6,10 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::error::Problem;
-use super::excerpt::excerpt;
 use super::keys::{self, Section};
+use super::report::{Place, Report, last_part};
 
 const WHOLE: &str = "a whole number";
-
-/// A place in the file, and the path of the key that stands there.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) key: String,
-    pub(super) span: Range<usize>,
-}
-
-impl Place {
-    fn below(&self, key: &str, span: Range<usize>) -> Self {
-        let key = if self.key.is_empty() { key.to_owned() } else { format!("{}.{key}", self.key) };
-        Self { key, span }
-    }
-}
-
-/// Collects what is wrong.
-#[derive(Debug)]
-pub(super) struct Report<'t> {
-    text: &'t str,
-    problems: Vec<Problem>,
-}
-
-impl<'t> Report<'t> {
-    pub(super) const fn new(text: &'t str) -> Self {
-        Self { text, problems: Vec::new() }
-    }
-
-    pub(super) const fn is_clean(&self) -> bool {
-        self.problems.is_empty()
-    }
-
-    /// How many problems there are so far.
-    pub(super) const fn count(&self) -> usize {
-        self.problems.len()
-    }
-
-    pub(super) fn into_problems(mut self) -> Vec<Problem> {
-        self.problems.sort_by_key(|problem| (problem.line, problem.column));
-        self.problems
-    }
-
-    pub(super) fn refuse(&mut self, place: &Place, sentence: impl Into<String>, help: Option<String>) {
-        let problem = self.problem(place, sentence.into(), help, false);
-        self.problems.push(problem);
-    }
-
-    pub(super) fn refuse_syntax(&mut self, errors: &[toml::de::Error]) {
-        for error in errors {
-            let span = error.span().unwrap_or(0..0);
-            let place = Place { key: String::new(), span };
-            let problem = self.problem(&place, error.message().to_owned(), None, true);
-            // One mistake often makes several complaints in its line; the first is the one that helps.
-            if self.problems.iter().all(|known| known.line != problem.line) {
-                self.problems.push(problem);
-            }
-        }
-    }
-
-    /// Says that a key is not known, what is allowed in its place, and what was probably meant. Gives back the
-    /// latter, so that nobody complains a second time that it is missing.
-    pub(super) fn refuse_unknown(
-        &mut self,
-        place: &Place,
-        key: &str,
-        allowed: &[&'static str],
-    ) -> Option<&'static str> {
-        let list = format!("allowed here: {}", allowed.join(", "));
-        let near = keys::nearest(key, allowed.iter().copied());
-        let help = near.map_or_else(|| list.clone(), |near| format!("did you mean `{near}`? {list}"));
-        self.refuse(place, format!("unknown key `{key}`"), Some(help));
-        near
-    }
-
-    /// The option that a text names, or a complaint with all of them.
-    pub(super) fn choose<T: Copy>(&mut self, place: &Place, text: &str, options: &[(&str, T)]) -> Option<T> {
-        let chosen = options.iter().find(|(option, _)| *option == text).map(|(_, value)| *value);
-        if chosen.is_none() {
-            let names = options.iter().map(|(option, _)| *option);
-            let list = format!("allowed: {}", names.clone().collect::<Vec<_>>().join(", "));
-            let help = match keys::nearest(text, names) {
-                Some(near) => format!("did you mean `{near}`? {list}"),
-                None => list,
-            };
-            self.refuse(place, format!("`{text}` is not a value of `{}`", last_part(&place.key)), Some(help));
-        }
-        chosen
-    }
-
-    /// The line of a place, counted from 1.
-    pub(super) fn line(&self, place: &Place) -> usize {
-        self.text.as_bytes().iter().take(place.span.start).filter(|byte| **byte == b'\n').count() + 1
-    }
-
-    /// Where a whole dotted key begins whose last part stands at `span`.
-    fn whole_key(&self, span: Range<usize>) -> Range<usize> {
-        let before = self.text.get(..span.start).unwrap_or_default();
-        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '"' | '\'' | ' ' | '\t');
-        let key = before.trim_end_matches(is_part).len();
-        let start = before.get(key..).map_or(0, |part| part.len() - part.trim_start().len()) + key;
-        start..span.end
-    }
-
-    fn problem(&self, place: &Place, sentence: String, help: Option<String>, is_syntax: bool) -> Problem {
-        let start = place.span.start.min(self.text.len());
-        let start = (0..=start).rev().find(|index| self.text.is_char_boundary(*index)).unwrap_or(0);
-        let before = self.text.get(..start).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |index| index + 1);
-        let line_text = self.text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
-        let excerpt = excerpt(line_text, is_syntax);
-        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-        let marked = self.text.get(start..place.span.end).unwrap_or_default();
-        let marked = marked.lines().next().unwrap_or_default().chars().count();
-        let room = excerpt.chars().count().saturating_sub(column - 1);
-        let width = marked.min(room).max(1);
-        Problem { line: self.line(place), column, key: place.key.clone(), sentence, help, excerpt, width }
-    }
-}
 
 /// A value with its place.
 #[derive(Debug, Clone)]
@@ -136,7 +18,7 @@ pub(super) struct Value<'t> {
     pub(super) place: Place,
     /// Where its key stands.
     pub(super) key: Place,
-    pub(super) value: &'t DeValue<'t>,
+    pub(super) parsed: &'t DeValue<'t>,
 }
 
 impl<'t> Value<'t> {
@@ -150,12 +32,12 @@ impl<'t> Value<'t> {
         Self {
             place: parent.below(name, value.span()),
             key: parent.below(name, report.whole_key(key)),
-            value: value.get_ref(),
+            parsed: value.get_ref(),
         }
     }
 
     fn wrong_type(&self, report: &mut Report<'t>, wanted: &str) {
-        let found = match self.value {
+        let found = match self.parsed {
             DeValue::String(_) => "a string",
             DeValue::Float(_) if wanted == WHOLE => "one with a fraction",
             DeValue::Integer(_) | DeValue::Float(_) => "a number",
@@ -165,12 +47,12 @@ impl<'t> Value<'t> {
             DeValue::Table(_) => "a table",
         };
         // A table's own span may cover many lines or none; its key is what the reader looks for.
-        let place = if self.value.is_table() { &self.key } else { &self.place };
+        let place = if self.parsed.is_table() { &self.key } else { &self.place };
         report.refuse(place, format!("`{}` must be {wanted}, not {found}", last_part(&self.place.key)), None);
     }
 
     pub(super) fn text(&self, report: &mut Report<'t>) -> Option<&'t str> {
-        let text = self.value.as_str();
+        let text = self.parsed.as_str();
         if text.is_none() {
             self.wrong_type(report, "a string");
         }
@@ -188,7 +70,7 @@ impl<'t> Value<'t> {
     }
 
     pub(super) fn boolean(&self, report: &mut Report<'t>) -> Option<bool> {
-        let boolean = self.value.as_bool();
+        let boolean = self.parsed.as_bool();
         if boolean.is_none() {
             self.wrong_type(report, "true or false");
         }
@@ -199,7 +81,7 @@ impl<'t> Value<'t> {
     where
         T: TryFrom<i64> + PartialOrd + std::fmt::Display,
     {
-        let Some(integer) = self.value.as_integer() else {
+        let Some(integer) = self.parsed.as_integer() else {
             self.wrong_type(report, WHOLE);
             return None;
         };
@@ -214,7 +96,7 @@ impl<'t> Value<'t> {
 
     /// A list of strings, or one string.
     pub(super) fn texts(&self, report: &mut Report<'t>) -> Option<Vec<(&'t str, Place)>> {
-        match self.value {
+        match self.parsed {
             DeValue::String(text) => Some(vec![(text.as_ref(), self.place.clone())]),
             DeValue::Array(list) => self
                 .elements(list)
@@ -233,7 +115,7 @@ impl<'t> Value<'t> {
     }
 
     pub(super) fn table(&self, report: &mut Report<'t>, wanted: &str) -> Option<&'t DeTable<'t>> {
-        let table = self.value.as_table();
+        let table = self.parsed.as_table();
         if table.is_none() {
             self.wrong_type(report, wanted);
         }
@@ -242,7 +124,7 @@ impl<'t> Value<'t> {
 
     /// The elements of a list of tables, as `[[...]]` makes it.
     pub(super) fn tables(&self, report: &mut Report<'t>) -> Vec<Value<'t>> {
-        match self.value {
+        match self.parsed {
             DeValue::Array(list) => self.elements(list),
             DeValue::Table(_) => {
                 let help = format!("write [[{}]] with two brackets on each side", self.place.key);
@@ -264,7 +146,7 @@ impl<'t> Value<'t> {
     fn elements(&self, list: &'t DeArray<'t>) -> Vec<Value<'t>> {
         let element = |(index, value): (usize, &'t Spanned<DeValue<'t>>)| {
             let place = Place { key: format!("{}[{index}]", self.place.key), span: value.span() };
-            Value { key: place.clone(), place, value: value.get_ref() }
+            Value { key: place.clone(), place, parsed: value.get_ref() }
         };
         list.iter().enumerate().map(element).collect()
     }
@@ -348,13 +230,4 @@ fn values<'t>(
         }
     }
     (values, misspelt)
-}
-
-/// The part of a path after the tables: what the user wrote as the key.
-pub(super) fn last_part(path: &str) -> &str {
-    match path.strip_prefix("cluster.").and_then(|rest| rest.split_once('.')) {
-        // Kafka's names have dots of their own.
-        Some((_, property)) => property,
-        None => path.rsplit('.').next().unwrap_or(path),
-    }
 }

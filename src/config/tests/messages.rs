@@ -18,7 +18,7 @@ fn entry_with(lines: &str) -> String {
 
 const ENTRY: &str = "[[link.l.topics]]\nmatch = \"x\"\n";
 
-fn check(cases: &[(&str, &[&str])], whole: impl Fn(&str) -> String) {
+pub(super) fn check(cases: &[(&str, &[&str])], whole: impl Fn(&str) -> String) {
     for (lines, expected) in cases {
         assert_eq!(&problems(&whole(lines)), expected, "{lines}");
     }
@@ -163,262 +163,63 @@ fn the_daemon() {
     );
 }
 
-#[test]
-fn the_properties_of_a_cluster() {
-    let whole = |lines: &str| SMALL.replace("\"a:9092\"", &format!("\"a:9092\"\n{lines}"));
-    let kafka = "allowed here: bootstrap.servers, security.protocol, sasl.mechanism, sasl.username, sasl.password, \
-                 sasl.oauthbearer.token, sasl.oauthbearer.extensions, ssl.ca.location, ssl.ca.pem, \
-                 ssl.certificate.location, ssl.certificate.pem, ssl.key.location, ssl.key.pem, \
-                 ssl.endpoint.identification.algorithm, client.id, request.timeout.ms, \
-                 socket.connection.setup.timeout.ms, metadata.max.age.ms";
-    let unknown = format!(
-        "4:1 cluster.a.securty.protocol: unknown key `securty.protocol` (did you mean `security.protocol`? {kafka})"
-    );
-    let underscore = format!("4:1 cluster.a.client_id: unknown key `client_id` (did you mean `client.id`? {kafka})");
-    let short = format!("4:1 cluster.a.password: unknown key `password` (did you mean `sasl.password`? {kafka})");
-    check(
+const LINK: &[(&str, &[&str])] = &[
+    (
+        "offsets = \"preserve\"",
+        &["7:11 link.l.offsets: `offsets = \"preserve\"` is not available yet \
+                   (write offsets = \"translate\": offsets that happen to be equal stay equal)"],
+    ),
+    (
+        "offsets = \"transalte\"",
         &[
-            ("securty.protocol = \"SSL\"", &[&unknown]),
-            ("client_id = \"SSL\"", &[&underscore]),
-            ("password = \"SSL\"", &[&short]),
-            (
-                "security.protocol = \"SASL_TLS\"",
-                &["4:21 cluster.a.security.protocol: `SASL_TLS` is not a value of `security.protocol` \
-                   (did you mean `SASL_SSL`? allowed: PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL)"],
-            ),
-            (
-                "acks = \"all\"",
-                &["4:1 cluster.a.acks: `acks` would have no effect: causeway decides this itself (leave it out)"],
-            ),
-            (
-                "batch.size = 1",
-                &[
-                    "4:1 cluster.a.batch.size: `batch.size` would have no effect: causeway decides this itself (leave it out)",
-                ],
-            ),
-            (
-                "via = \"onprem\"",
-                &["4:1 cluster.a.via: reaching a cluster through another daemon (`via`) is not available yet \
-                   (use bootstrap.servers)"],
-            ),
-            (
-                "client.id = \"x\"\n\"client.id\" = \"y\"",
-                &["5:1 cluster.a.client.id: `client.id` is set twice: here and in line 4 (keep one of them)"],
-            ),
-            (
-                "security.protocol = \"SSL\"\nssl.truststore.location = \"/a\"\n  ssl . ca.location = \"/b\"",
-                &[
-                    "6:3 cluster.a.ssl.ca.location: `ssl.ca.location` sets the same as `ssl.truststore.location` in line 5 \
-                   (keep one of them)",
-                ],
-            ),
-            (
-                "client.id = { file = \"/x\" }",
-                &["4:1 cluster.a.client.id: `client.id` is not a secret, so its value must stand here \
-                   (write client.id = \"...\")"],
-            ),
-            ("client.id = [1]", &["4:13 cluster.a.client.id: `client.id` must be a string"]),
-            ("client.id = \"\"", &["4:13 cluster.a.client.id: `client.id` is empty"]),
-            (
-                "request.timeout.ms = 1",
-                &["4:22 cluster.a.request.timeout.ms: `request.timeout.ms` is 1000 to 300000, in milliseconds"],
-            ),
-            (
-                "sasl.username = \"u\"",
-                &[
-                    "4:1 cluster.a.sasl.username: `sasl.username` would have no effect: this cluster is reached without \
-                   SASL (set security.protocol to SASL_SSL or SASL_PLAINTEXT, or leave it out)",
-                ],
-            ),
-            (
-                "security.protocol = \"SASL_PLAINTEXT\"\nssl.ca.location = \"/x\"",
-                &[
-                    "2:2 cluster.a: `sasl.mechanism` is missing (allowed: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER)",
-                    "5:1 cluster.a.ssl.ca.location: `ssl.ca.location` would have no effect: this cluster is reached \
-                     without TLS (set security.protocol to SASL_SSL, or leave it out)",
-                ],
-            ),
+            "7:11 link.l.offsets: `transalte` is not a value of `offsets` (did you mean `translate`? allowed: translate)",
         ],
-        whole,
-    );
-    assert_eq!(
-        problems(&SMALL.replace("bootstrap.servers = \"a:9092\"", "client.id = 1")),
-        ["2:2 cluster.a: `bootstrap.servers` is missing \
-          (for example: bootstrap.servers = \"kafka-1:9092,kafka-2:9092\")"]
-    );
-}
-
-#[test]
-fn the_addresses_of_brokers() {
-    let whole = |server: &str| SMALL.replace("\"a:9092\"", &format!("\"ok:1,{server}\""));
-    for (server, why) in [
-        ("kafka-1", "the port is missing"),
-        ("kafka-1:0", "the port is not 1 to 65535"),
-        ("kafka-1:99999", "the port is not 1 to 65535"),
-        (":9092", "the host is not valid"),
-        ("::1:9092", "IPv6 addresses stand in brackets"),
-        ("SSL://kafka-1:9092", "it has a protocol; security.protocol says that"),
-    ] {
-        let expected = format!(
-            "3:21 cluster.a.bootstrap.servers: `{server}` is not the address of a broker: {why} \
-             (write host:port, such as kafka-1:9092 or [2001:db8::1]:9092)"
-        );
-        assert_eq!(problems(&whole(server)), [expected]);
-    }
-}
-
-#[test]
-fn logins_and_certificates() {
-    let whole =
-        |lines: &str| SMALL.replace("\"a:9092\"", &format!("\"a:9092\"\nsecurity.protocol = \"SASL_SSL\"\n{lines}"));
-    let instead = "use SCRAM-SHA-512, PLAIN, OAUTHBEARER or a TLS certificate (security.protocol = \"SSL\")";
-    let gssapi = format!("5:18 cluster.a.sasl.mechanism: Kerberos (GSSAPI) is not supported ({instead})");
-    let iam = format!(
-        "5:18 cluster.a.sasl.mechanism: AWS_MSK_IAM is not supported, because its logins can't be made from fixed \
-         secrets ({instead})"
-    );
-    let plain = "sasl.mechanism = \"PLAIN\"\nsasl.username = \"u\"\nsasl.password = \"p\"\n";
-    check(
+    ),
+    (
+        "start = \"now\"",
+        &["7:9 link.l.start: `now` is not a value of `start` \
+                   (allowed: earliest, latest, or a time such as 2026-01-31T00:00:00Z)"],
+    ),
+    (
+        "start = 2026-01-31",
+        &["7:9 link.l.start: `2026-01-31` is not a point in time: it needs date, time and zone \
+                   (write for example 2026-01-31T00:00:00Z)"],
+    ),
+    ("rate = \"1 B/s\"", &["7:8 link.l.rate: `rate` is 1 kB/s to 1000 GB/s"]),
+    (
+        "rate = 5",
+        &["7:8 link.l.rate: `5` has no unit (write for example \"50 MB/s\"; the units are B/s, kB/s, KB/s, MB/s, \
+                   GB/s, KiB/s, MiB/s, GiB/s, kbit/s, Mbit/s, Gbit/s)"],
+    ),
+    (
+        "mirrormaker_topics = true",
+        &["7:22 link.l.mirrormaker_topics: writing MirrorMaker's own topics is not available yet \
+                   (write mirrormaker_topics = false, or leave it out)"],
+    ),
+    (
+        "sync.acls = true\nsync.interval = \"1ms\"",
         &[
-            ("sasl.mechanism = \"GSSAPI\"", &[&gssapi]),
-            ("sasl.mechanism = \"AWS_MSK_IAM\"", &[&iam]),
-            (
-                "sasl.mechanism = \"scram-sha-512\"",
-                &["5:18 cluster.a.sasl.mechanism: `scram-sha-512` is not a value of `sasl.mechanism` \
-                   (did you mean `SCRAM-SHA-512`? allowed: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER)"],
-            ),
-            (
-                "sasl.mechanism = \"PLAIN\"",
-                &[
-                    "5:1 cluster.a.sasl.mechanism: `sasl.username` is missing; PLAIN needs it",
-                    "5:1 cluster.a.sasl.mechanism: `sasl.password` is missing; PLAIN needs it",
-                ],
-            ),
-            (
-                "sasl.mechanism = \"OAUTHBEARER\"\nsasl.username = \"u\"",
-                &[
-                    "5:1 cluster.a.sasl.mechanism: `sasl.oauthbearer.token` is missing; OAUTHBEARER needs it",
-                    "6:1 cluster.a.sasl.username: `sasl.username` would have no effect with OAUTHBEARER \
-                     (sasl.mechanism is in line 5)",
-                ],
-            ),
-            (
-                "sasl.mechanism = \"PLAIN\"\nsasl.jaas.config = \"ScramLoginModule required username=u password=hunter2;\"",
-                &[
-                    "5:18 cluster.a.sasl.mechanism: `sasl.jaas.config` has a ScramLoginModule, which is for another mechanism",
-                ],
-            ),
-            (
-                "sasl.mechanism = \"PLAIN\"\nsasl.jaas.config = \"x.Krb5LoginModule required;\"",
-                &[
-                    "6:1 cluster.a.sasl.jaas.config: `sasl.jaas.config` names `Krb5LoginModule`, which is not supported \
-                   (Kerberos is not supported; use SCRAM-SHA-512, PLAIN, OAUTHBEARER or a TLS certificate)",
-                ],
-            ),
+            "7:13 link.l.sync.acls: synchronising ACLs is not available yet (write acls = false, or leave it out)",
+            "8:17 link.l.sync.interval: `interval` is 1 s to 1 h",
         ],
-        whole,
-    );
-    check(
+    ),
+    (
+        "[[link.l.groups]]\nmatch = \".*\"",
+        &["7:3 link.l.groups: synchronising consumer groups (`[[link.NAME.groups]]`) is not available yet"],
+    ),
+    (
+        "tuning = { buffer_max = \"4 MiB\", inbox_max = \"5 MiB\", fetch_connections = 0 }",
         &[
-            (
-                "ssl.certificate.location = \"/c\"",
-                &[
-                    "8:1 cluster.a.ssl.certificate.location: `ssl.certificate.location` needs `ssl.key.location` beside it",
-                ],
-            ),
-            (
-                "ssl.ca.pem = \"/etc/ca.pem\"",
-                &["8:14 cluster.a.ssl.ca.pem: `ssl.ca.pem` is not a PEM text \
-                   (it begins with -----BEGIN; for a file use ssl.ca.location)"],
-            ),
-            (
-                "ssl.truststore.location = \"/trust.jks\"",
-                &[
-                    "8:27 cluster.a.ssl.truststore.location: `ssl.truststore.location` must be a PEM file, not a `.jks` store \
-                   (make a PEM file with `keytool -exportcert -rfc -keystore STORE -alias NAME` and say ssl.ca.location)",
-                ],
-            ),
-            (
-                "ssl.truststore.type = \"PKCS12\"",
-                &["8:23 cluster.a.ssl.truststore.type: stores of type `PKCS12` are not supported, only PEM files \
-                   (make a PEM file with `keytool -exportcert -rfc -keystore STORE -alias NAME` and say ssl.ca.location)"],
-            ),
-            (
-                "ssl.key.password = \"hunter2\"",
-                &["8:1 cluster.a.ssl.key.password: `ssl.key.password` can't be used: encrypted private keys are not \
-                   supported (decrypt the key with `openssl pkcs8 -in KEY -out NEW_KEY` and protect the file by its \
-                   permissions)"],
-            ),
-            (
-                "ssl.endpoint.identification.algorithm = \"http\"",
-                &["8:41 cluster.a.ssl.endpoint.identification.algorithm: `http` is not a value of \
-                   `ssl.endpoint.identification.algorithm` (did you mean `https`? allowed: https, none)"],
-            ),
+            "7:46 link.l.tuning.inbox_max: `inbox_max` (5 MiB) is more than `buffer_max` (4 MiB)",
+            "7:75 link.l.tuning.fetch_connections: `fetch_connections` is 1 to 32",
         ],
-        |lines| whole(&format!("{plain}{lines}")),
-    );
-}
+    ),
+];
 
 #[test]
 fn a_link() {
     let whole = |lines: &str| link_with(&format!("{lines}\n{ENTRY}"));
-    check(
-        &[
-            (
-                "offsets = \"preserve\"",
-                &["7:11 link.l.offsets: `offsets = \"preserve\"` is not available yet \
-                   (write offsets = \"translate\": offsets that happen to be equal stay equal)"],
-            ),
-            (
-                "offsets = \"transalte\"",
-                &[
-                    "7:11 link.l.offsets: `transalte` is not a value of `offsets` (did you mean `translate`? allowed: translate)",
-                ],
-            ),
-            (
-                "start = \"now\"",
-                &["7:9 link.l.start: `now` is not a value of `start` \
-                   (allowed: earliest, latest, or a time such as 2026-01-31T00:00:00Z)"],
-            ),
-            (
-                "start = 2026-01-31",
-                &["7:9 link.l.start: `2026-01-31` is not a point in time: it needs date, time and zone \
-                   (write for example 2026-01-31T00:00:00Z)"],
-            ),
-            ("rate = \"1 B/s\"", &["7:8 link.l.rate: `rate` is 1 kB/s to 18446744073709551615 B/s"]),
-            (
-                "rate = 5",
-                &[
-                    "7:8 link.l.rate: `5` has no unit (write for example \"50 MB/s\"; the units are B/s, kB/s, KB/s, MB/s, \
-                   GB/s, KiB/s, MiB/s, GiB/s, kbit/s, Mbit/s, Gbit/s)",
-                ],
-            ),
-            (
-                "mirrormaker_topics = true",
-                &["7:22 link.l.mirrormaker_topics: writing MirrorMaker's own topics is not available yet \
-                   (write mirrormaker_topics = false, or leave it out)"],
-            ),
-            (
-                "sync.acls = true\nsync.interval = \"1ms\"",
-                &[
-                    "7:13 link.l.sync.acls: synchronising ACLs is not available yet (write acls = false, or leave it out)",
-                    "8:17 link.l.sync.interval: `interval` is 1 s to 1 h",
-                ],
-            ),
-            (
-                "[[link.l.groups]]\nmatch = \".*\"",
-                &["7:3 link.l.groups: synchronising consumer groups (`[[link.NAME.groups]]`) is not available yet"],
-            ),
-            (
-                "tuning = { buffer_max = \"4 MiB\", inbox_max = \"5 MiB\", fetch_connections = 0 }",
-                &[
-                    "7:46 link.l.tuning.inbox_max: `inbox_max` (5 MiB) is more than `buffer_max` (4 MiB)",
-                    "7:75 link.l.tuning.fetch_connections: `fetch_connections` is 1 to 32",
-                ],
-            ),
-        ],
-        whole,
-    );
+    check(LINK, whole);
     assert_eq!(
         problems(&format!("{CLUSTERS}[link.\"a.b\"]\n")),
         ["4:2 link.a.b: `a.b` is not a valid name: use 1 to 100 letters, digits, `-` or `_`"]
@@ -434,70 +235,65 @@ fn a_link() {
     );
 }
 
+const ENTRIES: &[(&str, &[&str])] = &[
+    (
+        "priority = 1.5",
+        &[
+            "7:1 link.l.topics[0]: the entry has neither `match` nor `name` \
+                     (add match = \"...\" (a regular expression for the whole name) or name = \"...\")",
+            "8:12 link.l.topics[0].priority: `priority` must be a whole number, not one with a fraction",
+        ],
+    ),
+    (
+        "match = \"a\"\nname = \"a\"",
+        &["9:1 link.l.topics[0].name: the entry has both `match` and `name` \
+                   (keep one: `match` selects by a regular expression, `name` exactly one topic)"],
+    ),
+    (
+        "match = \"a(\"\nexclude = [\"ok\",\n  \"b[\"]",
+        &[
+            "8:9 link.l.topics[0].match: `match` is not a regular expression: unclosed group \
+                     (the syntax is that of https://docs.rs/regex; write a dot as `\\\\.`)",
+            "10:3 link.l.topics[0].exclude[1]: `exclude` is not a regular expression: unclosed character class \
+                     (the syntax is that of https://docs.rs/regex; write a dot as `\\\\.`)",
+        ],
+    ),
+    (
+        "match = \"logs\\\\.(.*)\"\nrename = \"x.${2}\"\nreplication_factor = 0",
+        &[
+            "9:10 link.l.topics[0].rename: there is no capture `${2}` in `match`; it has `${0}` (the whole name) and `${1}`",
+            "10:22 link.l.topics[0].replication_factor: `replication_factor` is 1 to 32767",
+        ],
+    ),
+    (
+        "match = \"a\"\nrename = \"b\"\nprefix = \"c.\"",
+        &["10:1 link.l.topics[0].prefix: the entry has both `rename` and `prefix` (write rename = \"c.b\" alone)"],
+    ),
+    (
+        "name = \"__causeway.x\"",
+        &["8:8 link.l.topics[0].name: `__causeway.x` is one of causeway's own topics, which are never mirrored"],
+    ),
+    (
+        "name = \"x\"\nexisting_target = \"merge\"\nexclud = \"x\"",
+        &[
+            "9:19 link.l.topics[0].existing_target: `merge` is not a value of `existing_target` \
+                     (allowed: refuse, translate)",
+            "10:1 link.l.topics[0].exclud: unknown key `exclud` (did you mean `exclude`? allowed here: match, name, \
+                     exclude, rename, prefix, priority, replication_factor, local_writers, existing_target)",
+        ],
+    ),
+    (
+        "name = \"a\"\nrename = \"c\"\n[[link.l.topics]]\nname = \"b\"\nprefix = \"\"\n[[link.l.topics]]\nname = \"c\"",
+        &[
+            "12:10 link.l.topics[1].prefix: `prefix` is empty",
+            "14:8 link.l.topics[2].name: `c` would have the name `c` on the target, as `a` in line 8 has",
+        ],
+    ),
+];
+
 #[test]
 fn the_entries_of_a_link() {
-    check(
-        &[
-            (
-                "priority = 1.5",
-                &[
-                    "7:1 link.l.topics[0]: the entry has neither `match` nor `name` \
-                     (add match = \"...\" (a regular expression for the whole name) or name = \"...\")",
-                    "8:12 link.l.topics[0].priority: `priority` must be a whole number, not one with a fraction",
-                ],
-            ),
-            (
-                "match = \"a\"\nname = \"a\"",
-                &["9:1 link.l.topics[0].name: the entry has both `match` and `name` \
-                   (keep one: `match` selects by a regular expression, `name` exactly one topic)"],
-            ),
-            (
-                "match = \"a(\"\nexclude = [\"ok\",\n  \"b[\"]",
-                &[
-                    "8:9 link.l.topics[0].match: `match` is not a regular expression: unclosed group \
-                     (the syntax is that of https://docs.rs/regex; write a dot as `\\\\.`)",
-                    "10:3 link.l.topics[0].exclude[1]: `exclude` is not a regular expression: unclosed character class \
-                     (the syntax is that of https://docs.rs/regex; write a dot as `\\\\.`)",
-                ],
-            ),
-            (
-                "match = \"logs\\\\.(.*)\"\nrename = \"x.${2}\"\nreplication_factor = 0",
-                &[
-                    "9:10 link.l.topics[0].rename: there is no capture `${2}` in `match`; it has `${0}` (the whole name) and `${1}`",
-                    "10:22 link.l.topics[0].replication_factor: `replication_factor` is 1 to 32767",
-                ],
-            ),
-            (
-                "match = \"a\"\nrename = \"b\"\nprefix = \"c.\"",
-                &[
-                    "10:1 link.l.topics[0].prefix: the entry has both `rename` and `prefix` (write rename = \"c.b\" alone)",
-                ],
-            ),
-            (
-                "name = \"__causeway.x\"",
-                &[
-                    "8:8 link.l.topics[0].name: `__causeway.x` is one of causeway's own topics, which are never mirrored",
-                ],
-            ),
-            (
-                "name = \"x\"\nexisting_target = \"merge\"\nexclud = \"x\"",
-                &[
-                    "9:19 link.l.topics[0].existing_target: `merge` is not a value of `existing_target` \
-                     (allowed: refuse, translate)",
-                    "10:1 link.l.topics[0].exclud: unknown key `exclud` (did you mean `exclude`? allowed here: match, name, \
-                     exclude, rename, prefix, priority, replication_factor, local_writers, existing_target)",
-                ],
-            ),
-            (
-                "name = \"a\"\nrename = \"c\"\n[[link.l.topics]]\nname = \"b\"\nprefix = \"\"\n[[link.l.topics]]\nname = \"c\"",
-                &[
-                    "12:10 link.l.topics[1].prefix: `prefix` is empty",
-                    "14:8 link.l.topics[2].name: `c` would have the name `c` on the target, as `a` in line 8 has",
-                ],
-            ),
-        ],
-        entry_with,
-    );
+    check(ENTRIES, entry_with);
     assert_eq!(
         problems(&link_with("[link.l.topics]\nmatch = \"x\"")),
         ["7:2 link.l.topics: `topics` must be a list of tables, not one table \

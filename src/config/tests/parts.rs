@@ -9,7 +9,7 @@ use crate::config::quantity::{duration, rate, show_duration, show_rate, show_siz
 fn quantities_have_units() {
     assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
     assert_eq!(duration(" 500 ms "), Ok(Duration::from_millis(500)));
-    assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5_400)));
+    assert_eq!(duration("1.5h"), Ok(Duration::from_mins(90)));
     assert_eq!(size("64 MiB"), Ok(64 << 20));
     assert_eq!(size("64MB"), Ok(64_000_000));
     assert_eq!(size("0.1 MB"), Ok(100_000));
@@ -43,7 +43,7 @@ fn quantities_are_shown_as_people_write_them() {
     assert_eq!(show_rate(50_000_000), "50 MB/s");
     assert_eq!(show_rate(u64::MAX), "18446744073709551615 B/s");
     assert_eq!(show_duration(Duration::from_millis(1_500)), "1500 ms");
-    assert_eq!(show_duration(Duration::from_secs(3_600)), "1 h");
+    assert_eq!(show_duration(Duration::from_hours(1)), "1 h");
 }
 
 #[test]

@@ -6,13 +6,19 @@
 //! Does not know: tokio, clocks, logs, brokers, offsets of the target.
 
 mod aborted;
+mod codec;
+mod crc;
 mod error;
 mod prepare;
+mod record;
+mod varint;
 mod view;
 
 pub use aborted::{AbortedFilter, Admission};
+pub use codec::Codec;
 pub use error::BatchError;
 pub use prepare::{Limits, Prepared, SourceRun, Stamp, Stamped, Step, Surgery, prepare};
+pub use record::{Record, decode, encode_batch};
 pub use view::{BatchHeader, HEADER_BYTES, RawBatch, split};
 
 #[cfg(test)]

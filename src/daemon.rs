@@ -1,1 +1,122 @@
-//! To be written.
+//! The daemon: what runs, in which order it starts, and how it ends.
+//!
+//! Owns: the clients of all clusters, one state per target cluster, the links, the API, signals.
+//! Promises: the API answers before any cluster was reached; a cluster that is down is retried for ever; the order to
+//! stop lets everything under way drain, within ten seconds.
+//! Does not know: how records are copied, how state is stored, the form of the file.
+
+mod backend;
+mod gauges;
+mod partitions;
+mod settings;
+mod side;
+mod signals;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use side::Side;
+
+use crate::api;
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::mirror::Registry;
+use crate::tasks::TaskGroup;
+use crate::telemetry::{Metrics, names};
+use crate::types::ClusterName;
+use crate::wire;
+
+/// How long all of stopping may take; after that what is left is dropped, and a successor settles it.
+const STOP_LIMIT: Duration = Duration::from_secs(9);
+/// How often gauges and readiness are brought up to date.
+const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A daemon that could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The API could not start.
+    #[error(transparent)]
+    Api(#[from] api::ApiStartError),
+    /// The system refused to tell us of signals.
+    #[error("can't listen for signals: {0}")]
+    Signals(#[source] std::io::Error),
+}
+
+impl DaemonError {
+    /// Whether the configuration must be changed; otherwise the same configuration may work later.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Api(error) => error.is_configuration(),
+            Self::Signals(_) => false,
+        }
+    }
+}
+
+/// Everything that a running daemon is made of; what the API answers from.
+struct Daemon {
+    config: Config,
+    metrics: Metrics,
+    registry: Registry,
+    clusters: BTreeMap<ClusterName, Cluster>,
+    /// By target cluster.
+    sides: BTreeMap<ClusterName, Arc<Side>>,
+    started: Instant,
+    started_at_ms: i64,
+}
+
+/// Runs a daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+/// The API can't start, or signals can't be caught. A cluster that can't be reached is not an error.
+pub async fn run(config: Config) -> Result<(), DaemonError> {
+    let signals = signals::Signals::listen().map_err(DaemonError::Signals)?;
+    let daemon = Arc::new(Daemon::new(config));
+    let api_tasks = TaskGroup::new();
+    let address = api::serve(settings::api(&daemon.config.daemon), daemon.clone(), &api_tasks).await?;
+    tracing::info!(id = %daemon.config.daemon.id, group = %daemon.config.daemon.group, %address, "causeway started");
+    for warning in daemon.config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let tasks = TaskGroup::new();
+    for side in daemon.sides.values() {
+        tasks.spawn("state and links of a target", Arc::clone(side).run(tasks.child()));
+    }
+    let watched = Arc::clone(&daemon);
+    tasks.spawn_until_stopped("gauges", async move { watched.keep_gauges().await });
+    let signal = signals.wait().await;
+    tracing::info!(signal, "stopping: what is under way drains first");
+    signals::tell_systemd(&[sd_notify::NotifyState::Stopping]);
+    if tokio::time::timeout(STOP_LIMIT, tasks.close()).await.is_err() {
+        tracing::warn!("not everything drained in time; a successor will settle the rest");
+    }
+    api_tasks.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+impl Daemon {
+    fn new(config: Config) -> Self {
+        let metrics = Metrics::new();
+        let registry = Registry::default();
+        let clusters: BTreeMap<ClusterName, Cluster> = config
+            .clusters
+            .iter()
+            .map(|(name, cluster)| (name.clone(), Cluster::new(name.clone(), wire::Client::new(cluster.wire.clone()))))
+            .collect();
+        let mut sides = BTreeMap::new();
+        for name in config.links.values().map(|link| &link.target) {
+            if let (Some(cluster), Some(settings)) = (clusters.get(name), config.clusters.get(name)) {
+                let links = config.links.values().filter(|link| link.target == *name).cloned().collect();
+                let side = Side::new(&config.daemon, settings, cluster, &clusters, links, &registry, &metrics);
+                sides.entry(name.clone()).or_insert_with(|| Arc::new(side));
+            }
+        }
+        metrics.gauge(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION"))]).set(1.0);
+        let started_at_ms = signals::wall_clock_ms();
+        #[expect(clippy::cast_precision_loss, reason = "a date in milliseconds has 41 bits")]
+        metrics.gauge(names::START_TIME_SECONDS, &[]).set(started_at_ms as f64 / 1000.0);
+        Self { config, metrics, registry, clusters, sides, started: Instant::now(), started_at_ms }
+    }
+}

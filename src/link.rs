@@ -1,1 +1,161 @@
-//! To be written.
+//! One link as a whole, on one daemon.
+//!
+//! Owns: when the control loops of a link run here (its shard is ours), which of its partitions run here (their
+//! shards are ours), and carrying out orders.
+//! Promises: work begins only under a lease and ends with it; the data producer id is stored before its first use;
+//! workers obey the published records, not their own file.
+//! Does not know: HTTP, files, signals.
+
+mod control;
+mod requests;
+mod workers;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub use requests::{Preview, preview};
+
+use crate::cluster::Cluster;
+use crate::mirror::{self, Registry};
+use crate::selection::Selection;
+use crate::store::{Key, Lease, LinkRecord, Store, Value};
+use crate::sync::{self, RoundReport, TopicSync};
+use crate::tasks::TaskGroup;
+use crate::telemetry::Metrics;
+use crate::types::LinkName;
+use control::Control;
+use workers::Workers;
+
+/// The shards of a state topic that this daemon owns.
+pub type Leases = Arc<BTreeMap<i32, Lease>>;
+
+/// How long partitions may take to drain when they are stopped without haste.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// How often a link looks at everything, also when nothing told it to.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a link is told by the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its name.
+    pub name: LinkName,
+    /// Digest of its settings in this daemon's file.
+    pub digest: String,
+    /// Those settings by key.
+    pub meaning: BTreeMap<String, String>,
+    /// The data path.
+    pub mirror: mirror::Settings,
+    /// The loop over its topics.
+    pub topics: sync::Settings,
+    /// Which topics.
+    pub selection: Selection,
+}
+
+/// What a link works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Read from here.
+    pub source: Cluster,
+    /// Written to here.
+    pub target: Cluster,
+    /// The state on the target.
+    pub store: Store,
+    /// Our shards of it.
+    pub leases: watch::Receiver<Leases>,
+    /// Where running partitions are shown.
+    pub registry: Registry,
+    /// Where things are counted.
+    pub metrics: Metrics,
+}
+
+/// One link on this daemon.
+pub struct Link {
+    settings: Settings,
+    parts: Parts,
+    topics: TopicSync,
+    /// What hinders the link as a whole at the moment, by what was tried.
+    problems: Mutex<BTreeMap<&'static str, String>>,
+}
+
+impl Link {
+    /// Puts a link together; nothing is asked yet.
+    #[must_use]
+    pub fn new(settings: Settings, parts: Parts) -> Self {
+        let topics = TopicSync::new(
+            settings.topics.clone(),
+            parts.source.clone(),
+            parts.target.clone(),
+            parts.store.clone(),
+            settings.selection.clone(),
+        );
+        Self { settings, parts, topics, problems: Mutex::default() }
+    }
+
+    /// The link's name.
+    #[must_use]
+    pub fn name(&self) -> &LinkName {
+        &self.settings.name
+    }
+
+    /// What the last round over the topics found, where this daemon made it.
+    #[must_use]
+    pub fn topics_report(&self) -> RoundReport {
+        self.topics.reports().borrow().clone()
+    }
+
+    /// What hinders the link as a whole at the moment.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The link as the group knows it.
+    #[must_use]
+    pub fn record(&self) -> Option<LinkRecord> {
+        match self.parts.store.view().get(&Key::Link { link: self.settings.name.clone() })?.as_ref() {
+            Value::Link(record) => Some(record.clone()),
+            _ => None,
+        }
+    }
+
+    fn show_problem(&self, what: &'static str, problem: Option<String>) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        match problem {
+            Some(problem) => {
+                if problems.get(what) != Some(&problem) {
+                    tracing::warn!(link = %self.settings.name, "{problem}");
+                }
+                problems.insert(what, problem);
+            }
+            None => {
+                problems.remove(what);
+            }
+        }
+    }
+
+    /// Works until `tasks` are told to stop; then lets all partitions drain.
+    pub async fn run(self: Arc<Self>, tasks: TaskGroup) {
+        let mut leases = self.parts.leases.clone();
+        let mut changes = self.parts.store.view().changes();
+        let mut control = Control::new(Arc::clone(&self));
+        let mut workers = Workers::new(Arc::clone(&self));
+        loop {
+            let held = leases.borrow_and_update().clone();
+            changes.mark_unchanged();
+            control.keep(&held).await;
+            workers.keep(&held).await;
+            tokio::select! {
+                biased;
+                () = tasks.stopped() => break,
+                changed = leases.changed() => if changed.is_err() { break },
+                changed = changes.changed() => if changed.is_err() { break },
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            }
+        }
+        control.close().await;
+        workers.close().await;
+    }
+}

@@ -1,2 +1,7 @@
-#![allow(missing_docs)]
-fn main() {}
+//! The program `causeway`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    causeway::cli::main()
+}

@@ -3,5 +3,250 @@
 //! Owns: fetchers, partition pipelines, producers, settling of unknown outcomes, positions.
 //! Promises: per partition no loss, no wrong order, no duplicate; what can't be settled stops that partition only.
 //! Does not know: how topics are chosen, who asked for a pause, how state is stored.
+//!
+//! # The way of one batch
+//!
+//! 1. [`fetch`] reads it from the source's leader, with many partitions in one request, judges it (data, marker,
+//!    aborted) and puts it into its partition's inbox with a permit for its memory.
+//! 2. `stream` takes it out. A batch that our own target's link wrote at the source is left out (`loops`).
+//! 3. [`crate::batch::prepare`] makes it acceptable: restamp, merge with its neighbours, or rebuild.
+//! 4. `checkpoint` makes sure that the stored plan covers it: which source records get which target offsets and
+//!    sequences. Only then
+//! 5. `append` stamps it with the link's producer id and the next sequence, which makes the append a
+//!    compare-and-swap, and hands it to the `producer` of the target's leader.
+//! 6. The answer is good if it has no error and the base offset is the expected one. Any other answer, and no answer,
+//!    is settled: nothing is concluded from it; the target's log decides (`target`, `reconcile`).
+//! 7. Then position and map move (`position`), and within a second a checkpoint stores them.
+//!
+//! A partition begins with `takeover`: position and plan from the state, log end and producer state from the target.
+//! It ends by being told to stop, by losing its lease, or stopped with a reason (`stop`) until a person resolves it
+//! (`resolution`).
+//!
+//! # Different from the first design
+//!
+//! - A batch's frame is never changed in place. The new header is 61 bytes of its own, and the record bytes stay a
+//!   slice of the frame, so restamping copies nothing, and no frame has to be owned alone.
+//! - A plan guesses: a source that had no holes so far is planned a million records ahead. When a hole comes up, a new
+//!   plan is stored before anything behind it is sent. So a source without holes costs no state write per batch.
+//! - Reading back after a take-over is needed only where the former owner's plan and ours name different records for
+//!   the same target offsets. Where they agree, it does not matter whose append landed.
 
+mod append;
+mod checkpoint;
 pub mod fetch;
+mod intake;
+mod live;
+pub mod loops;
+mod measures;
+mod outcome;
+mod partition;
+mod plan;
+mod position;
+mod producer;
+mod reconcile;
+mod resolution;
+mod stop;
+mod stream;
+mod takeover;
+mod target;
+mod watch;
+mod window;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use live::{Live, Registry, Snapshot};
+pub use partition::Assignment;
+pub use producer::Settings as ProduceSettings;
+
+use crate::batch::Limits;
+use crate::cluster::Cluster;
+use crate::offset_map::OffsetMap;
+use crate::store::{Store, View};
+use crate::tasks::TaskGroup;
+use crate::telemetry::Metrics;
+use crate::types::{LinkName, ProducerEpoch, ProducerId, TopicPartition};
+
+/// What the data path of one link needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The link.
+    pub link: LinkName,
+    /// This daemon's id.
+    pub daemon: String,
+    /// Limits of fetching.
+    pub fetch: fetch::Settings,
+    /// Limits of producing.
+    pub produce: ProduceSettings,
+    /// Limits of one batch; `batch_bytes_max` is each topic's own.
+    pub limits: Limits,
+    /// Batches in flight per partition: brokers remember five.
+    pub window_max: usize,
+    /// How many records a plan guesses ahead.
+    pub plan_ahead: u64,
+    /// A checkpoint follows progress within this time.
+    pub checkpoint_interval: Duration,
+    /// How long the target's high watermark may take to reach the log end before the leader is asked anew.
+    pub observe_timeout: Duration,
+    /// The target's `producer.id.expiration.ms`.
+    pub producer_expiration: Duration,
+}
+
+/// What all partitions of a link share.
+struct Services {
+    settings: Settings,
+    source: Cluster,
+    target: Cluster,
+    store: Store,
+    fetchers: fetch::Fetchers,
+    producers: producer::Producers,
+    loops: loops::SourceProducers,
+    /// The link's data producer id and epoch.
+    writer: (ProducerId, ProducerEpoch),
+    metrics: Metrics,
+    measures: measures::LinkMeasures,
+}
+
+/// The clusters, the state and the numbers that a link's data path works with.
+pub struct Parts {
+    /// Read from here.
+    pub source: Cluster,
+    /// Written to here.
+    pub target: Cluster,
+    /// Where positions and plans are kept.
+    pub store: Store,
+    /// Which producer ids at the source belong to links of our target.
+    pub loops: loops::SourceProducers,
+    /// The link's data producer id and epoch, stored already.
+    pub writer: (ProducerId, ProducerEpoch),
+    /// Where running partitions are shown.
+    pub registry: Registry,
+    /// Where things are counted.
+    pub metrics: Metrics,
+}
+
+/// How long the view may take to show what was just written.
+const VIEW_LIMIT: Duration = Duration::from_secs(2);
+const VIEW_PAUSE: Duration = Duration::from_millis(5);
+
+/// Why a partition is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Farewell {
+    /// A person paused it.
+    Paused,
+    /// This daemon ends, or the partition is started anew with other settings.
+    HandedOver,
+}
+
+/// The data path of one link on this daemon.
+pub struct Mirror {
+    services: Arc<Services>,
+    registry: Registry,
+    tasks: TaskGroup,
+    running: HashMap<TopicPartition, Running>,
+}
+
+struct Running {
+    live: Arc<Live>,
+    tasks: TaskGroup,
+    stop: tokio_util::sync::CancellationToken,
+    assignment: Assignment,
+}
+
+impl Mirror {
+    /// A data path without partitions.
+    #[must_use]
+    pub fn new(settings: Settings, parts: Parts, tasks: &TaskGroup) -> Self {
+        let Parts { source, target, store, loops, writer, registry, metrics } = parts;
+        let tasks = tasks.child();
+        let fetchers = fetch::Fetchers::new(settings.fetch.clone(), source.clone(), &metrics, &tasks);
+        let link = settings.link.clone();
+        let producers =
+            producer::Producers::new(settings.produce.clone(), target.clone(), link.as_str(), &metrics, &tasks);
+        tasks.spawn_until_stopped("target ends", watch::watch(link.clone(), target.clone(), registry.clone()));
+        let measures = measures::LinkMeasures::new(&metrics, &link);
+        let services =
+            Services { settings, source, target, store, fetchers, producers, loops, writer, metrics, measures };
+        Self { services: Arc::new(services), registry, tasks, running: HashMap::new() }
+    }
+
+    /// Starts a partition. One that runs already with another assignment must be stopped first.
+    pub fn start(&mut self, assignment: Assignment) {
+        let live = Arc::new(Live::new(&self.services.settings.daemon));
+        let stop = tokio_util::sync::CancellationToken::new();
+        let tasks = self.tasks.child();
+        let source = assignment.source.clone();
+        let partition =
+            partition::Partition::new(Arc::clone(&self.services), assignment.clone(), Arc::clone(&live), stop.clone());
+        self.registry.insert(&self.services.settings.link, &source, &live);
+        tasks.spawn_until_stopped("partition", partition.run());
+        self.running.insert(source, Running { live, tasks, stop, assignment });
+    }
+
+    /// The partitions that were started and not stopped, with what they were told.
+    pub fn running(&self) -> impl Iterator<Item = &Assignment> {
+        self.running.values().map(|running| &running.assignment)
+    }
+
+    /// Lets partitions drain what is under way, and write a last checkpoint. Waits for them, at most `limit`; what
+    /// is not done by then is dropped: a successor settles it.
+    pub async fn stop(&mut self, partitions: &[TopicPartition], why: Farewell, limit: Duration) {
+        let mut ending = Vec::new();
+        for partition in partitions {
+            if let Some(running) = self.running.remove(partition) {
+                running.live.say_farewell(why);
+                running.stop.cancel();
+                ending.push((partition.clone(), running));
+            }
+        }
+        let deadline = tokio::time::Instant::now() + limit;
+        for (partition, running) in ending {
+            running.finish(deadline).await;
+            self.wait_for_view(&partition, &running, deadline + VIEW_LIMIT).await;
+            self.registry.remove(&self.services.settings.link, &partition, &running.live);
+        }
+    }
+
+    /// Waits until the view shows the last checkpoint: the partition may be started again at once, and then begins
+    /// with what the view shows.
+    async fn wait_for_view(&self, partition: &TopicPartition, running: &Running, deadline: tokio::time::Instant) {
+        let Some(end) = running.live.snapshot().source_position else { return };
+        let view = self.services.store.view();
+        let is_shown = || {
+            let record = view.position(&self.services.settings.link, &partition.topic, partition.partition);
+            record.is_some_and(|record| record.source_position == end)
+        };
+        while running.assignment.lease.is_held() && !is_shown() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(VIEW_PAUSE).await;
+        }
+    }
+
+    /// Drops partitions at once: their lease is lost.
+    pub async fn drop_all(&mut self, partitions: &[TopicPartition]) {
+        self.stop(partitions, Farewell::HandedOver, Duration::ZERO).await;
+    }
+
+    /// Stops everything.
+    pub async fn close(mut self, limit: Duration) {
+        let all: Vec<TopicPartition> = self.running.keys().cloned().collect();
+        self.stop(&all, Farewell::HandedOver, limit).await;
+        self.tasks.close().await;
+    }
+}
+
+impl Running {
+    /// Waits for the partition's task until the deadline, then drops it at its next await.
+    async fn finish(&self, deadline: tokio::time::Instant) {
+        let ended = tokio::time::timeout_at(deadline, self.tasks.wait()).await;
+        if ended.is_err() {
+            self.tasks.close().await;
+        }
+    }
+}
+
+/// The offset map of a partition as it was last stored, for daemons that don't work on it.
+#[must_use]
+pub fn stored_map(view: &View, link: &LinkName, partition: &TopicPartition) -> Option<OffsetMap> {
+    position::stored_map(view, link, partition)
+}

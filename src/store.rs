@@ -18,10 +18,11 @@ mod view;
 pub use form::{UnreadableRecord, parse};
 pub use handle::{Lease, Settings, ShardEvent, Store, StoreError, Write};
 pub use records::{
-    DaemonRecord, Key, LinkRecord, LinkState, MapRecord, PartitionState, PlanRecord, PlannedRun, PositionRecord,
-    RequestAction, RequestRecord, ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord,
-    TopicRecord, TopicState, Value,
+    DaemonRecord, Key, LinkRecord, LinkState, MapRecord, PartitionState, PlanRecord, PositionRecord, RequestAction,
+    RequestRecord, ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord,
+    TopicState, Value,
 };
+pub use shard_hash::SHARDS;
 pub use view::View;
 
 #[cfg(test)]

@@ -1,4 +1,8 @@
 //! Why a batch can't be copied.
+//!
+//! Owns: the reasons, each with the source offset that it concerns.
+//! Promises: a reason is said, never worked around.
+//! Does not know: what is done about it.
 
 /// A batch that can't be copied as it is. Nothing is skipped: the caller stops the partition with this reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,4 +37,10 @@ pub enum BatchError {
         /// The limit.
         bytes_max: usize,
     },
+}
+
+impl BatchError {
+    pub(super) fn malformed(base_offset: i64, reason: impl Into<String>) -> Self {
+        Self::Malformed { base_offset, reason: reason.into() }
+    }
 }

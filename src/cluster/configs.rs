@@ -1,6 +1,7 @@
 //! Settings of topics: reading and changing them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult};
@@ -28,6 +29,8 @@ const ALTER: Call = Call::new("IncrementalAlterConfigs", "AlterConfigs");
 
 /// Kafka's number for the kind of resource "topic".
 const TOPIC: i8 = 2;
+/// Kafka's number for the kind of resource "broker".
+const BROKER: i8 = 4;
 /// Kafka's number for "set on this topic" (`DYNAMIC_TOPIC_CONFIG`).
 const SET_ON_TOPIC: i8 = 1;
 /// A topic has some forty settings, 2 to 4 KB: so many topics stay far below the largest frame.
@@ -65,6 +68,22 @@ impl Cluster {
             }
         }
         Ok(all)
+    }
+
+    /// The brokers' `producer.id.expiration.ms`: how long they remember a producer that does not write. `None` when
+    /// they don't tell us (that takes `DescribeConfigs` on the cluster).
+    pub async fn producer_expiration(&self) -> Option<Duration> {
+        const SETTING: &str = "producer.id.expiration.ms";
+        let broker = *self.metadata(Some(&[])).await.ok()?.brokers.keys().next()?;
+        let resource = DescribeConfigsResource::default()
+            .with_resource_type(BROKER)
+            .with_resource_name(text(&broker.to_string()))
+            .with_configuration_keys(Some(vec![text(SETTING)]));
+        let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+        let response = self.call(Route::Broker(broker), &request).await.ok()?;
+        let result = response.results.into_iter().next().filter(|result| result.error_code == 0)?;
+        let setting = result.configs.into_iter().find(|setting| setting.name.as_str() == SETTING)?;
+        setting.value?.parse().ok().map(Duration::from_millis)
     }
 
     fn described(&self, topic: &TopicName, result: DescribeConfigsResult) -> Result<Vec<ConfigEntry>, ClusterError> {

@@ -5,15 +5,41 @@
 //! up its own partition only; memory is reserved before it is asked for.
 //! Does not know: what happens to the batches.
 
+mod codes;
+mod fetcher;
+mod holdings;
+mod inbox;
+mod inquiry;
+mod mailbox;
+mod memory;
+mod pace;
+mod reading;
+mod request;
+mod session;
+mod slot;
+mod source;
+mod supervisor;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+pub use self::inbox::{Held, Inbox};
+use self::inbox::{InboxLimits, inbox};
+use self::source::Source;
+use self::supervisor::{Common, Subscribe, Supervisor};
 use crate::batch::{Admission, BatchError, RawBatch};
 use crate::cluster::Cluster;
-use crate::tasks::{ByteBudget, BytePermit, TaskGroup};
+use crate::tasks::TaskGroup;
 use crate::telemetry::Metrics;
 use crate::types::{LeaderEpoch, SourceOffset, TopicId, TopicPartition};
+
+/// Subscriptions that may wait for the supervisor; the next one waits in [`Fetchers::subscribe`].
+const SUBSCRIBES_WAITING_MAX: usize = 256;
 
 /// Limits of fetching for one link on this daemon.
 #[derive(Debug, Clone)]
@@ -75,11 +101,12 @@ pub enum FetchEvent {
         /// The batches (control and aborted ones too, so that the reader sees every offset).
         batches: Vec<(RawBatch, Admission)>,
         /// Dropped when the last of these batches is acknowledged.
-        permit: BytePermit,
+        permit: Held,
         /// As of this response.
         watermarks: Watermarks,
     },
-    /// Nothing new but the offsets. Sent when they changed, and as a sign of contact at least each `wait_max`.
+    /// Nothing new but the offsets. Sent when they changed, and at the first contact after `Unreachable`; only the
+    /// newest waits in the inbox. That the source was heard of at all is told by [`Inbox::last_contact`].
     Watermarks(Watermarks),
     /// The source can't be read at the moment; the fetcher goes on trying. Sent at the change, for the status.
     Unreachable {
@@ -123,38 +150,44 @@ pub enum FetchStop {
     Batch(#[from] BatchError),
 }
 
-/// The receiving end of a partition's inbox. Dropping it ends the subscription.
-#[derive(Debug)]
-pub struct Inbox {
-    events: mpsc::Receiver<FetchEvent>,
-}
-
-impl Inbox {
-    /// The next event; `None` when the fetcher was closed.
-    pub async fn recv(&mut self) -> Option<FetchEvent> {
-        self.events.recv().await
-    }
-
-    /// The next event if there is one now.
-    pub fn try_recv(&mut self) -> Option<FetchEvent> {
-        self.events.try_recv().ok()
-    }
-}
-
 /// The fetchers of one link on this daemon. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Fetchers {}
+pub struct Fetchers {
+    common: Arc<Common>,
+    subscribes: mpsc::Sender<Subscribe>,
+}
 
 impl Fetchers {
-    /// Starts with no partition.
+    /// Starts with no partition. The tasks end when `tasks` stops; all inboxes end with them.
     #[must_use]
-    pub fn new(_settings: Settings, _source: Cluster, _metrics: &Metrics, _tasks: &TaskGroup) -> Self {
-        let _ = ByteBudget::new(0);
-        todo!()
+    pub fn new(settings: Settings, source: Cluster, metrics: &Metrics, tasks: &TaskGroup) -> Self {
+        Self::start(settings, source, metrics, tasks)
     }
 
-    /// Begins to read a partition.
-    pub async fn subscribe(&self, _subscription: Subscription) -> Inbox {
-        todo!()
+    fn start<S: Source>(settings: Settings, source: S, metrics: &Metrics, tasks: &TaskGroup) -> Self {
+        let common = Arc::new(Common::new(settings, metrics));
+        let (subscribes, receiver) = mpsc::channel(SUBSCRIBES_WAITING_MAX);
+        let supervisor = Supervisor::new(source, Arc::clone(&common), tasks.clone());
+        tasks.spawn_until_stopped("fetch supervisor", supervisor.run(receiver));
+        Self { common, subscribes }
+    }
+
+    /// Begins to read a partition. A former subscription of the same partition ends. After the tasks stopped, the
+    /// inbox ends at once.
+    pub async fn subscribe(&self, subscription: Subscription) -> Inbox {
+        let limits = InboxLimits {
+            bytes_max: usize::try_from(self.common.settings.inbox_bytes_max).unwrap_or(usize::MAX),
+            budget: self.common.budget.clone(),
+        };
+        let (outlet, inbox) = inbox(limits);
+        // When the supervisor is gone the outlet is dropped here, which ends the inbox.
+        self.subscribes.send(Subscribe { subscription, outlet }).await.ok();
+        inbox
+    }
+
+    /// Bytes of the link's budget that are free at the moment.
+    #[must_use]
+    pub fn bytes_free(&self) -> usize {
+        self.common.budget.bytes_free()
     }
 }

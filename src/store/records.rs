@@ -121,6 +121,9 @@ pub struct LinkRecord {
     pub state: LinkState,
     /// Digest of the settings that the owner of the link works by.
     pub digest: String,
+    /// Those settings by key, so that a daemon with another file can name the key that differs.
+    #[serde(default)]
+    pub meaning: std::collections::BTreeMap<String, String>,
     /// When the link first started, by the owner's clock.
     pub created_at_ms: i64,
 }
@@ -228,6 +231,9 @@ pub struct PositionRecord {
     pub target_position: TargetOffset,
     /// The sequence of the next record.
     pub sequence: Sequence,
+    /// Where the map begins, source and target; older offsets are below it.
+    #[serde(default)]
+    pub map_start: Option<(SourceOffset, TargetOffset)>,
     /// The map's runs since the last closed chunk, in the form of `OffsetMap::encode`.
     pub open_runs: String,
     /// The number of the chunk that they will become part of.
@@ -280,25 +286,11 @@ pub enum PartitionState {
 pub struct PlanRecord {
     /// The life of the target topic.
     pub target_topic_id: Option<TopicId>,
-    /// Rising in source offset, target offset and sequence.
-    pub runs: Vec<PlannedRun>,
-}
-
-/// Records with consecutive source offsets that get consecutive target offsets and sequences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedRun {
-    /// The first source offset.
-    #[serde(rename = "s")]
-    pub source: SourceOffset,
-    /// Its target offset.
-    #[serde(rename = "t")]
-    pub target: TargetOffset,
-    /// Its sequence.
-    #[serde(rename = "q")]
-    pub sequence: Sequence,
-    /// How many.
-    #[serde(rename = "n")]
-    pub length: u64,
+    /// Planned runs, in the form of `OffsetMap::encode`. Sequences rise with target offsets from the position on.
+    pub runs: String,
+    /// What a former owner planned beyond the log end that its successor found, in the same form.
+    #[serde(default)]
+    pub inherited: String,
 }
 
 /// A closed chunk of an offset map.
@@ -315,6 +307,10 @@ pub struct ResolutionRecord {
     pub id: Uuid,
     /// What to do.
     pub verb: ResolveVerb,
+    /// The reason of the stop that it is about.
+    pub reason: String,
+    /// The source offset of the stop that it is about.
+    pub source_offset: Option<SourceOffset>,
     /// Who said so.
     pub who: String,
     /// When, milliseconds.

@@ -5,7 +5,7 @@ use super::Key;
 use crate::types::{LinkName, PartitionIndex, TopicName};
 
 /// How many shards there are: the state topic's partitions. Part of the hash, so it never changes either.
-pub(super) const SHARDS: i32 = 32;
+pub const SHARDS: i32 = 32;
 
 /// The shard of a link's control loops.
 pub(super) fn of_link(link: &LinkName) -> i32 {

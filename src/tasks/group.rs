@@ -75,6 +75,12 @@ impl TaskGroup {
         self.stop.clone()
     }
 
+    /// Waits until the tasks of this group have ended by themselves. No task may be started any more.
+    pub async fn wait(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
     /// Tells all tasks to stop and waits until the last one of this group has ended.
     pub async fn close(&self) {
         self.stop.cancel();

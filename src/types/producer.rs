@@ -70,7 +70,6 @@ impl Sequence {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the remainder of 2^31 fits")]
 const fn lower_31_bits(count: u64) -> u32 {
     (count % SEQUENCES) as u32
 }

@@ -2,8 +2,8 @@ use uuid::Uuid;
 
 use crate::store::form::{encode_key, encode_value};
 use crate::store::{
-    DaemonRecord, Key, LinkRecord, LinkState, MapRecord, PartitionState, PlanRecord, PlannedRun, PositionRecord,
-    RequestAction, RequestRecord, ResolutionRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord,
+    DaemonRecord, Key, LinkRecord, LinkState, MapRecord, PartitionState, PlanRecord, PositionRecord, RequestAction,
+    RequestRecord, ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord,
     TopicState, Value, parse,
 };
 use crate::types::{
@@ -39,6 +39,8 @@ pub(super) fn topic_record() -> TopicRecord {
         priority: -3,
         batch_bytes_max: 1_048_588,
         start: StartAt::Timestamp(1_700_000_000_000),
+        start_partitions: 4,
+        settings: SettingsRecord::default(),
         stop: Some(stop()),
     }
 }
@@ -51,6 +53,7 @@ fn position() -> PositionRecord {
         source_leader_epoch: Some(LeaderEpoch(4)),
         target_position: target(90),
         sequence: Sequence::of_count(90),
+        map_start: Some((source(5), target(0))),
         open_runs: "AAEC".to_owned(),
         open_chunk: 3,
         resolution: Some(Uuid::from_u128(3)),
@@ -80,11 +83,18 @@ fn every_kind() -> Vec<(Key, Value)> {
         producer_epoch: ProducerEpoch(1),
         state: LinkState::Paused,
         digest: "d".to_owned(),
+        meaning: [("offsets".to_owned(), "translate".to_owned())].into(),
         created_at_ms: 1,
     };
-    let run = PlannedRun { source: source(1), target: target(2), sequence: Sequence::of_count(3), length: 4 };
-    let plan = PlanRecord { target_topic_id: None, runs: vec![run] };
-    let resolution = ResolutionRecord { id, verb: ResolveVerb::Skip, who: "eva".to_owned(), at_ms: 6 };
+    let plan = PlanRecord { target_topic_id: None, runs: "AAEC".to_owned(), inherited: String::new() };
+    let resolution = ResolutionRecord {
+        id,
+        verb: ResolveVerb::Skip,
+        reason: "batch_too_large".to_owned(),
+        source_offset: Some(source(7)),
+        who: "eva".to_owned(),
+        at_ms: 6,
+    };
     let action = RequestAction::Resolve { partition: Some(partition), verb: ResolveVerb::Remirror };
     let request = RequestRecord { action, topics: Some(vec![topic.clone()]), who: "eva".to_owned(), at_ms: 8 };
     let daemon = DaemonRecord {
@@ -142,10 +152,10 @@ fn stored_keys_never_change() {
 #[test]
 fn the_form_of_values_stays_readable() {
     let key = br#"{"type":"plan","link":"a-to-b","topic":"orders","partition":2}"#;
-    let value = br#"{"v":1,"target_topic_id":null,"runs":[{"s":1,"t":2,"q":3,"n":4}],"of_a_later_version":[1]}"#;
-    let run = PlannedRun { source: source(1), target: target(2), sequence: Sequence::of_count(3), length: 4 };
+    let value = br#"{"v":1,"target_topic_id":null,"runs":"AAEC","of_a_later_version":[1]}"#;
+    let plan = PlanRecord { target_topic_id: None, runs: "AAEC".to_owned(), inherited: String::new() };
     let (_, read) = parse(key, Some(value)).unwrap().unwrap();
-    assert_eq!(read, Some(Value::Plan(PlanRecord { target_topic_id: None, runs: vec![run] })));
+    assert_eq!(read, Some(Value::Plan(plan)));
 }
 
 #[test]

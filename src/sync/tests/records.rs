@@ -92,6 +92,7 @@ fn caught_up_means_at_the_end_or_a_few_seconds_behind_it() {
         source_leader_epoch: None,
         target_position: TargetOffset::ZERO,
         sequence: Sequence::ZERO,
+        map_start: None,
         open_runs: String::new(),
         open_chunk: 0,
         resolution: None,

@@ -1,0 +1,5 @@
+mod access;
+mod client;
+mod limits;
+mod routes;
+mod tls;

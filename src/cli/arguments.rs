@@ -1,0 +1,265 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use crate::types::{LinkName, ResolveVerb, TopicName};
+
+/// Keeps Kafka topics of one cluster alive in another: records and offsets.
+///
+/// A link in the configuration copies topics from a source cluster to a target cluster, exactly once and in order.
+/// `causeway check` tells whether a configuration will work, `causeway run` is the daemon, and the other commands ask
+/// or order a running daemon through its API.
+#[derive(Debug, Parser)]
+#[command(name = "causeway", version, arg_required_else_help = true, max_term_width = 110, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage or configuration.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the daemon in the foreground until SIGTERM or Ctrl-C
+    Run(RunOptions),
+    /// Tells whether a configuration will work: connections, versions, permissions, topic settings
+    Check(CheckOptions),
+    /// Shows the daemon and its links: lag, problems, what is stopped and why
+    Status(StatusOptions),
+    /// Lists mirror topics, or shows the partitions of one
+    Topics(TopicsOptions),
+    /// Tells where an offset of one cluster lies on the other
+    Translate(TranslateOptions),
+    /// Stops copying topics, and keeps their positions
+    Pause(OrderOptions),
+    /// Goes on copying paused topics
+    Resume(OrderOptions),
+    /// Deals with stopped partitions
+    Resolve(ResolveOptions),
+    /// Prints a completion script for a shell
+    Completions(CompletionsOptions),
+    /// Prints the manual page, or writes the pages of all commands to a folder
+    Man(ManOptions),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigOptions {
+    /// Configuration file; default: causeway.toml here, then /etc/causeway/causeway.toml
+    #[arg(long, value_name = "FILE", env = "CAUSEWAY_CONFIG", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Logs go to stderr: lines for people on a terminal, JSON otherwise. CAUSEWAY_LOG filters them, \
+    for example CAUSEWAY_LOG=debug or CAUSEWAY_LOG=info,causeway::mirror=debug."
+)]
+pub(crate) struct RunOptions {
+    #[command(flatten)]
+    pub(crate) config: ConfigOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckOptions {
+    #[command(flatten)]
+    pub(crate) config: ConfigOptions,
+    /// Print the kafka-acls commands that give the least rights needed
+    #[arg(long)]
+    pub(crate) acls: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+/// How results look.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct OutputOptions {
+    /// Tables for people, or JSON for programs
+    #[arg(long, value_enum, default_value_t = OutputForm::Table, value_name = "FORM")]
+    pub(crate) output: OutputForm,
+}
+
+/// How results look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputForm {
+    Table,
+    Json,
+}
+
+/// Which daemon to talk to, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Daemon")]
+pub(crate) struct ApiOptions {
+    /// The daemon's API
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CAUSEWAY_API",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:8480"
+    )]
+    pub(crate) api: String,
+    /// File with the daemon's API token; only pause, resume and resolve need it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(env = "CAUSEWAY_TOKEN_FILE", hide_env_values = true)]
+    pub(crate) token_file: Option<PathBuf>,
+    /// CA certificates (PEM) for an https API; default: the system's
+    #[arg(long, value_name = "FILE", env = "CAUSEWAY_CA", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "With --watch --output json, one JSON object a line.")]
+pub(crate) struct StatusOptions {
+    /// Show it again every two seconds
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Only this link
+    #[arg(long, value_parser = LinkName::new)]
+    pub(crate) link: Option<LinkName>,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+    #[command(flatten)]
+    pub(crate) api: ApiOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopicsOptions {
+    /// The topic's name at the source; without it all topics are listed
+    #[arg(value_parser = TopicName::new)]
+    pub(crate) topic: Option<TopicName>,
+    /// Only this link
+    #[arg(long, value_parser = LinkName::new)]
+    pub(crate) link: Option<LinkName>,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+    #[command(flatten)]
+    pub(crate) api: ApiOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Answers:
+  exact             the very record is there, at this offset
+  next              the record itself is not there; the first mirrored one after it is, or will be, at this offset
+  not_yet_mirrored  the copy has not come that far
+  below_map         older than the offset map: the copy began later, or the map was pruned
+
+Example: where must a consumer go on in the target cluster that would read source offset 1042 next?
+  causeway translate --topic orders --partition 0 --offset 1042")]
+pub(crate) struct TranslateOptions {
+    /// The link; not needed when there is only one
+    #[arg(long, value_parser = LinkName::new)]
+    pub(crate) link: Option<LinkName>,
+    /// The topic's name at the source, in both directions
+    #[arg(long, value_parser = TopicName::new)]
+    pub(crate) topic: TopicName,
+    /// The partition
+    #[arg(long, value_parser = clap::value_parser!(i32).range(0..))]
+    pub(crate) partition: i32,
+    /// A source offset; with --reverse a target offset
+    #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) offset: i64,
+    /// From target to source
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+    #[command(flatten)]
+    pub(crate) api: ApiOptions,
+}
+
+/// What an order is about.
+#[derive(Debug, Args)]
+pub(crate) struct OrderOptions {
+    /// The link; not needed when there is only one
+    #[arg(long, value_parser = LinkName::new)]
+    pub(crate) link: Option<LinkName>,
+    #[command(flatten)]
+    pub(crate) topics: TopicOptions,
+    /// Only say what would happen
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Kept with the order, beside your name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+    #[command(flatten)]
+    pub(crate) api: ApiOptions,
+}
+
+/// Some topics or all of them.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct TopicOptions {
+    /// A topic, by its name at the source; can be repeated
+    #[arg(long = "topic", value_name = "TOPIC", value_parser = TopicName::new)]
+    pub(crate) topics: Vec<TopicName>,
+    /// All topics of the link
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+`causeway status` shows what is stopped, why, and which of these its reason allows. Try it with --dry-run first.
+
+Example: the target's max.message.bytes was raised, so the batch will now fit:
+  causeway resolve --topic audit.log --partition 0 --with retry")]
+pub(crate) struct ResolveOptions {
+    /// How to go on
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(crate) with: With,
+    /// Only this partition; default: all stopped partitions of the topics
+    #[arg(long, value_parser = clap::value_parser!(i32).range(0..))]
+    pub(crate) partition: Option<i32>,
+    #[command(flatten)]
+    pub(crate) order: OrderOptions,
+}
+
+/// [`ResolveVerb`], as clap takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum With {
+    /// The cause is mended: go on at the same position
+    Retry,
+    /// Leave out the batch that can't be copied; its records will be missing on the target
+    Skip,
+    /// Accept that source offsets are gone: go on at the first one that is there
+    AcceptGap,
+    /// The target has other records than expected: go on after them, with a map that says so
+    Translate,
+    /// Copy again from the source's log start, after what the target holds
+    Remirror,
+}
+
+impl From<With> for ResolveVerb {
+    fn from(with: With) -> Self {
+        match with {
+            With::Retry => Self::Retry,
+            With::Skip => Self::Skip,
+            With::AcceptGap => Self::AcceptGap,
+            With::Translate => Self::Translate,
+            With::Remirror => Self::Remirror,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: causeway completions bash > /usr/share/bash-completion/completions/causeway")]
+pub(crate) struct CompletionsOptions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManOptions {
+    /// Write causeway.1, causeway-run.1 and so on here
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
+}

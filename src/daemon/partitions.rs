@@ -1,0 +1,170 @@
+//! What is shown of mirror topics and partitions: live where this daemon works on them, stored otherwise.
+
+use crate::api::json;
+use crate::mirror::{Registry, Snapshot, stored_map};
+use crate::store::{PartitionState, StatusRecord, StopRecord, Store, TopicRecord, TopicState};
+use crate::types::{LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicName, TopicPartition, Translation};
+
+/// Answers from the state of one target cluster.
+pub(super) struct Shown<'a> {
+    pub(super) store: &'a Store,
+    pub(super) registry: &'a Registry,
+    pub(super) link: &'a LinkName,
+    /// The link as a whole is paused.
+    pub(super) is_paused: bool,
+}
+
+/// The source counts as unreachable when it did not answer for so long, milliseconds.
+const CONTACT_LIMIT_MS: u64 = 30_000;
+
+impl Shown<'_> {
+    pub(super) fn topics(&self) -> Vec<json::Topic> {
+        let topics = self.store.view().topics(self.link);
+        topics.into_iter().map(|(topic, record)| self.topic_of(topic, &record)).collect()
+    }
+
+    pub(super) fn topic(&self, topic: &TopicName) -> Option<json::Topic> {
+        let record = self.store.view().topic(self.link, topic)?;
+        Some(self.topic_of(topic.clone(), &record))
+    }
+
+    fn topic_of(&self, topic: TopicName, record: &TopicRecord) -> json::Topic {
+        let partitions: Vec<json::Partition> =
+            (0..record.partitions).map(|index| self.partition(&topic, PartitionIndex(index), record)).collect();
+        let error = record.stop.as_ref().map(stop);
+        let state = match record.state {
+            _ if error.is_some() => json::TopicState::Stopped,
+            TopicState::Stopped => json::TopicState::Stopped,
+            TopicState::Paused => json::TopicState::Paused,
+            TopicState::Mirroring => json::TopicState::worst_of(&partitions),
+        };
+        let is_identical = partitions.iter().all(is_identical);
+        let offsets = if is_identical { json::TopicOffsets::Identical } else { json::TopicOffsets::Translated };
+        json::Topic {
+            source_topic: topic,
+            target_topic: record.target_topic.clone(),
+            state,
+            offsets,
+            error,
+            partitions,
+        }
+    }
+
+    fn partition(&self, topic: &TopicName, index: PartitionIndex, topic_record: &TopicRecord) -> json::Partition {
+        let live = self.registry.get(self.link, &TopicPartition::new(topic.clone(), index));
+        if let Some(snapshot) = live.map(|live| live.snapshot()) {
+            return shown_live(index, &snapshot);
+        }
+        let is_paused = self.is_paused || topic_record.state == TopicState::Paused;
+        match self.store.view().position(self.link, topic, index) {
+            Some(record) => {
+                let position = (Some(record.source_position), Some(record.target_position));
+                let mut shown = partition(index, position, &record.status);
+                if is_paused && shown.state != json::PartitionState::Stopped {
+                    shown.state = json::PartitionState::Paused;
+                }
+                shown
+            }
+            None => unknown(index, is_paused),
+        }
+    }
+
+    pub(super) fn translate(
+        &self,
+        partition: &TopicPartition,
+        source: SourceOffset,
+    ) -> Option<Translation<TargetOffset>> {
+        let live = self.registry.get(self.link, partition).and_then(|live| live.translate(source));
+        live.or_else(|| Some(stored_map(self.store.view(), self.link, partition)?.translate(source)))
+    }
+
+    pub(super) fn translate_reverse(
+        &self,
+        partition: &TopicPartition,
+        target: TargetOffset,
+    ) -> Option<Translation<SourceOffset>> {
+        let live = self.registry.get(self.link, partition).and_then(|live| live.translate_reverse(target));
+        live.or_else(|| Some(stored_map(self.store.view(), self.link, partition)?.translate_reverse(target)))
+    }
+}
+
+/// Whether the next record gets the offset that it has at the source. Offsets that parted once never meet again by
+/// themselves, so the ends tell.
+fn is_identical(partition: &json::Partition) -> bool {
+    match (partition.source_position, partition.target_position) {
+        (Some(source), Some(target)) => source.get() == target.get(),
+        (_, _) => true,
+    }
+}
+
+fn shown_live(index: PartitionIndex, snapshot: &Snapshot) -> json::Partition {
+    partition(index, (snapshot.source_position, snapshot.target_position), &snapshot.status)
+}
+
+fn partition(
+    index: PartitionIndex,
+    (source_position, target_position): (Option<SourceOffset>, Option<TargetOffset>),
+    status: &StatusRecord,
+) -> json::Partition {
+    let is_reachable = status.source_contact_age_ms.is_some_and(|age| age < CONTACT_LIMIT_MS);
+    let lag = status.source_high_watermark.zip(source_position).map(|(mark, position)| mark.distance_from(position));
+    json::Partition {
+        partition: index,
+        state: state(status.state),
+        source_log_start: status.source_log_start,
+        source_high_watermark: status.source_high_watermark,
+        source_last_stable: status.source_last_stable,
+        source_position,
+        target_position,
+        lag_records: lag.filter(|_| is_reachable),
+        lag_ms: status.lag_ms,
+        retention_left_ms: None,
+        source_contact_age_ms: status.source_contact_age_ms,
+        held_back: held_back(status),
+        daemon: Some(status.daemon.clone()),
+        error: status.stop.as_ref().map(stop),
+    }
+}
+
+fn held_back(status: &StatusRecord) -> Option<json::HeldBack> {
+    let records = status.source_high_watermark?.distance_from(status.source_last_stable?);
+    (records > 0).then_some(json::HeldBack { records, producer_id: None, age_ms: None })
+}
+
+fn unknown(index: PartitionIndex, is_paused: bool) -> json::Partition {
+    json::Partition {
+        partition: index,
+        state: if is_paused { json::PartitionState::Paused } else { json::PartitionState::Starting },
+        source_log_start: None,
+        source_high_watermark: None,
+        source_last_stable: None,
+        source_position: None,
+        target_position: None,
+        lag_records: None,
+        lag_ms: None,
+        retention_left_ms: None,
+        source_contact_age_ms: None,
+        held_back: None,
+        daemon: None,
+        error: None,
+    }
+}
+
+fn state(state: PartitionState) -> json::PartitionState {
+    match state {
+        PartitionState::Mirroring => json::PartitionState::Mirroring,
+        PartitionState::Starting => json::PartitionState::Starting,
+        PartitionState::Paused => json::PartitionState::Paused,
+        PartitionState::Stopped => json::PartitionState::Stopped,
+    }
+}
+
+fn stop(stop: &StopRecord) -> json::Stop {
+    json::Stop {
+        reason: stop.reason.clone(),
+        message: stop.message.clone(),
+        since_ms: stop.since_ms,
+        source_offset: stop.source_offset,
+        resolve: stop.resolve.clone(),
+    }
+}

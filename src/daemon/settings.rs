@@ -1,0 +1,100 @@
+//! From the configuration to each module's settings.
+
+use std::time::Duration;
+
+use crate::api;
+use crate::batch::Limits;
+use crate::config::{ClusterConfig, DaemonConfig, LinkConfig, Start};
+use crate::link;
+use crate::mirror;
+use crate::mirror::fetch;
+use crate::secrets::SecretError;
+use crate::store::{self, StartAt};
+use crate::sync;
+
+/// How many records of a source without holes are planned ahead: one state write for so many.
+const PLAN_AHEAD: u64 = 1_000_000;
+/// Uncompressed bytes of one source batch that must be taken apart.
+const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
+/// Compressed batches below this are worth being merged: a request costs the target more than compressing them again.
+const MERGE_COMPRESSED_BELOW: usize = 4 << 10;
+/// Records of one prepared batch, which bounds its plan as well.
+const RECORDS_MAX: usize = 100_000;
+
+/// The API.
+pub(super) fn api(daemon: &DaemonConfig) -> api::Settings {
+    api::Settings {
+        listen: daemon.listen.to_string(),
+        api_token: daemon.api_token.clone(),
+        tls: daemon
+            .tls
+            .as_ref()
+            .map(|tls| api::TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone() }),
+        limits: api::Limits::default(),
+    }
+}
+
+/// The state on a target cluster. Reads secrets as they are now.
+pub(super) fn store(daemon: &DaemonConfig, cluster: &ClusterConfig) -> Result<store::Settings, SecretError> {
+    Ok(store::Settings {
+        kafka_properties: cluster.librdkafka_properties()?,
+        group: daemon.group.clone(),
+        daemon_id: daemon.id.clone(),
+        session_timeout: Duration::from_secs(10),
+    })
+}
+
+/// One link.
+pub(super) fn link(daemon: &DaemonConfig, link: &LinkConfig) -> link::Settings {
+    link::Settings {
+        name: link.name.clone(),
+        digest: link.digest.clone(),
+        meaning: link.meaning.clone(),
+        mirror: mirror(daemon, link),
+        topics: sync::Settings {
+            link: link.name.clone(),
+            interval: link.sync.interval,
+            is_config_sync_on: link.sync.configs,
+            start: match link.start {
+                Start::Earliest => StartAt::Earliest,
+                Start::Latest => StartAt::Latest,
+                Start::Timestamp(timestamp) => StartAt::Timestamp(timestamp),
+            },
+        },
+        selection: link.topics.clone(),
+    }
+}
+
+fn mirror(daemon: &DaemonConfig, link: &LinkConfig) -> mirror::Settings {
+    let limited = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
+    let merge_bytes_max = usize::try_from(link.tuning.merge_bytes_max).unwrap_or(usize::MAX);
+    mirror::Settings {
+        link: link.name.clone(),
+        daemon: daemon.id.clone(),
+        fetch: fetch::Settings {
+            link_bytes_max: limited(link.tuning.buffer_bytes_max),
+            inbox_bytes_max: limited(link.tuning.inbox_bytes_max),
+            response_bytes_max: 16 << 20,
+            partition_bytes_max: 4 << 20,
+            wait_max: link.tuning.fetch_wait_max,
+            connections_per_broker: usize::from(link.tuning.fetch_connections),
+            rate: link.rate,
+        },
+        produce: mirror::ProduceSettings {
+            requests_in_flight_max: 5,
+            request_bytes_max: 4 << 20,
+            acknowledge_timeout: Duration::from_secs(20),
+        },
+        limits: Limits {
+            batch_bytes_max: merge_bytes_max,
+            decompressed_bytes_max: DECOMPRESSED_BYTES_MAX,
+            merge_compressed_below: MERGE_COMPRESSED_BELOW,
+            records_max: RECORDS_MAX,
+        },
+        window_max: 5,
+        plan_ahead: PLAN_AHEAD,
+        checkpoint_interval: Duration::from_millis(800),
+        observe_timeout: Duration::from_secs(30),
+        producer_expiration: Duration::from_hours(24),
+    }
+}

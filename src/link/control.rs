@@ -1,0 +1,113 @@
+//! The control loops of a link, where its shard is owned: the link's record, its topics, orders.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Leases, Link};
+use crate::cluster::ClusterError;
+use crate::store::{Key, Lease, LinkRecord, LinkState, StoreError, Value, Write};
+use crate::tasks::{Backoff, TaskGroup};
+
+/// The control loops, while they run.
+pub(super) struct Control {
+    link: Arc<Link>,
+    running: Option<(i32, TaskGroup)>,
+}
+
+/// Why the link's record could not be brought in order.
+#[derive(Debug, thiserror::Error)]
+enum ControlError {
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(
+        "link {link} was made between the clusters {was:?} (source, target); now they are {is:?}: names in the \
+             configuration point to other clusters than before"
+    )]
+    OtherClusters { link: String, was: (String, String), is: (String, String) },
+}
+
+impl Control {
+    pub(super) fn new(link: Arc<Link>) -> Self {
+        Self { link, running: None }
+    }
+
+    /// Starts the loops when the link's shard is ours, ends them when it is not.
+    pub(super) async fn keep(&mut self, leases: &Leases) {
+        let shard = self.link.parts.store.shard_of_link(self.link.name());
+        let lease = leases.get(&shard).filter(|lease| lease.is_held());
+        match (&self.running, lease) {
+            (Some(_), None) => self.close().await,
+            (None, Some(lease)) => {
+                let tasks = TaskGroup::new();
+                let (link, lease) = (Arc::clone(&self.link), lease.clone());
+                tasks.spawn_until_stopped("control of a link", async move {
+                    tokio::select! {
+                        () = lease.lost() => {}
+                        () = link.control(&lease) => {}
+                    }
+                });
+                self.running = Some((shard, tasks));
+            }
+            (Some((_, tasks)), Some(_)) if tasks.is_stopping() => self.close().await,
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+
+    pub(super) async fn close(&mut self) {
+        if let Some((_, tasks)) = self.running.take() {
+            tasks.close().await;
+        }
+    }
+}
+
+impl Link {
+    async fn control(&self, lease: &Lease) {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+        loop {
+            match self.keep_record(lease).await {
+                Ok(()) => break,
+                Err(error) => {
+                    self.show_problem("record", Some(error.to_string()));
+                    backoff.pause().await;
+                }
+            }
+        }
+        self.show_problem("record", None);
+        tokio::join!(self.topics.run(lease), self.carry_out_requests(lease));
+    }
+
+    /// Brings the link's record in order: made at the first start, with a data producer id of its own; the digest
+    /// follows the file of whoever owns the link.
+    async fn keep_record(&self, lease: &Lease) -> Result<(), ControlError> {
+        let is = (self.parts.source.id().await?, self.parts.target.id().await?);
+        let record = if let Some(record) = self.record() {
+            let was = (record.source_cluster_id.clone(), record.target_cluster_id.clone());
+            if was != is {
+                return Err(ControlError::OtherClusters { link: self.name().to_string(), was, is });
+            }
+            if record.digest == self.settings.digest {
+                return Ok(());
+            }
+            let (digest, meaning) = (self.settings.digest.clone(), self.settings.meaning.clone());
+            LinkRecord { digest, meaning, ..record }
+        } else {
+            let (producer_id, producer_epoch) = self.parts.target.allocate_producer_id().await?;
+            tracing::info!(link = %self.name(), %producer_id, "the link starts for the first time");
+            LinkRecord {
+                source_cluster_id: is.0,
+                target_cluster_id: is.1,
+                producer_id,
+                producer_epoch,
+                state: LinkState::Active,
+                digest: self.settings.digest.clone(),
+                meaning: self.settings.meaning.clone(),
+                created_at_ms: super::requests::now_ms(),
+            }
+        };
+        let key = Key::Link { link: self.name().clone() };
+        self.parts.store.write(lease, vec![Write::Put(key, Value::Link(record))]).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! The partitions of a link that this daemon works on: those whose shards it owns, as published by the link's owner.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{DRAIN_LIMIT, Leases, Link};
+use crate::cluster::ClusterError;
+use crate::mirror::loops::SourceProducers;
+use crate::mirror::{self, Assignment, Farewell, Mirror};
+use crate::store::{Lease, LinkRecord, LinkState, StartAt, TopicRecord, TopicState};
+use crate::tasks::TaskGroup;
+use crate::types::{PartitionIndex, TopicName, TopicPartition};
+
+/// How long one attempt to reach both clusters may take before the link looks at its leases again.
+const REACH_LIMIT: Duration = Duration::from_secs(10);
+
+/// The data path of a link, once it could be started.
+pub(super) struct Workers {
+    link: Arc<Link>,
+    mirror: Option<(Mirror, LinkRecord)>,
+    tasks: TaskGroup,
+}
+
+impl Workers {
+    pub(super) fn new(link: Arc<Link>) -> Self {
+        Self { link, mirror: None, tasks: TaskGroup::new() }
+    }
+
+    /// Starts what should run here and does not, stops what runs here and should not.
+    pub(super) async fn keep(&mut self, leases: &Leases) {
+        let Some(record) = self.link.record() else { return };
+        let wanted = self.wanted(leases, &record);
+        if self.mirror.is_none() && !wanted.is_empty() {
+            self.open(&record).await;
+        }
+        let Some((mirror, _)) = &mut self.mirror else { return };
+        let mut lost = Vec::new();
+        let mut outdated = Vec::new();
+        for running in mirror.running() {
+            match wanted.get(&running.source) {
+                _ if !running.lease.is_held() => lost.push(running.source.clone()),
+                Some(wanted) if wanted.is_same_work(running) => {}
+                Some(_) | None => outdated.push(running.source.clone()),
+            }
+        }
+        mirror.drop_all(&lost).await;
+        let (paused, changed): (Vec<_>, Vec<_>) =
+            outdated.into_iter().partition(|partition| self.link.is_paused(&record, &partition.topic));
+        mirror.stop(&paused, Farewell::Paused, DRAIN_LIMIT).await;
+        mirror.stop(&changed, Farewell::HandedOver, DRAIN_LIMIT).await;
+        let running: std::collections::BTreeSet<TopicPartition> =
+            mirror.running().map(|assignment| assignment.source.clone()).collect();
+        for (partition, assignment) in wanted {
+            if !running.contains(&partition) && assignment.lease.is_held() {
+                mirror.start(assignment);
+            }
+        }
+    }
+
+    fn wanted(&self, leases: &Leases, record: &LinkRecord) -> BTreeMap<TopicPartition, Assignment> {
+        let mut wanted = BTreeMap::new();
+        if record.state == LinkState::Paused {
+            return wanted;
+        }
+        let store = &self.link.parts.store;
+        for (topic, record) in store.view().topics(self.link.name()) {
+            if record.state != TopicState::Mirroring || record.stop.is_some() {
+                continue;
+            }
+            for index in (0..record.partitions).map(PartitionIndex) {
+                let shard = store.shard_of_partition(self.link.name(), &topic, index);
+                if let Some(lease) = leases.get(&shard) {
+                    let assignment = assignment(&topic, &record, index, lease);
+                    wanted.insert(assignment.source.clone(), assignment);
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Opens the data path, once both clusters were reached and the producer ids of opposite links are known.
+    async fn open(&mut self, record: &LinkRecord) {
+        let opened = tokio::time::timeout(REACH_LIMIT, self.link.open_mirror(record, &self.tasks)).await;
+        let problem = match opened {
+            Ok(Ok(mirror)) => {
+                self.mirror = Some((mirror, record.clone()));
+                None
+            }
+            Ok(Err(error)) => Some(format!("link {} can't start: {error}", self.link.name())),
+            Err(_) => Some(format!("link {} can't start: source or target do not answer", self.link.name())),
+        };
+        self.link.show_problem("start", problem);
+    }
+
+    pub(super) async fn close(&mut self) {
+        if let Some((mirror, _)) = self.mirror.take() {
+            mirror.close(DRAIN_LIMIT).await;
+        }
+        self.tasks.close().await;
+    }
+}
+
+impl Link {
+    fn is_paused(&self, record: &LinkRecord, topic: &TopicName) -> bool {
+        let topic = self.parts.store.view().topic(self.name(), topic);
+        record.state == LinkState::Paused || topic.is_some_and(|topic| topic.state == TopicState::Paused)
+    }
+
+    async fn open_mirror(&self, record: &LinkRecord, tasks: &TaskGroup) -> Result<Mirror, ClusterError> {
+        let loops = SourceProducers::new(self.parts.source.clone(), record.target_cluster_id.clone());
+        loops.read().await?;
+        let mut settings = self.settings.mirror.clone();
+        if let Some(expiration) = self.parts.target.producer_expiration().await {
+            settings.producer_expiration = expiration;
+        }
+        let parts = mirror::Parts {
+            source: self.parts.source.clone(),
+            target: self.parts.target.clone(),
+            store: self.parts.store.clone(),
+            loops,
+            writer: (record.producer_id, record.producer_epoch),
+            registry: self.parts.registry.clone(),
+            metrics: self.parts.metrics.clone(),
+        };
+        Ok(Mirror::new(settings, parts, tasks))
+    }
+}
+
+fn assignment(topic: &TopicName, record: &TopicRecord, index: PartitionIndex, lease: &Lease) -> Assignment {
+    Assignment {
+        source: TopicPartition::new(topic.clone(), index),
+        target: TopicPartition::new(record.target_topic.clone(), index),
+        source_topic_id: record.source_topic_id,
+        target_topic_id: record.target_topic_id,
+        batch_bytes_max: record.batch_bytes_max,
+        // Partitions that were added later begin at their beginning.
+        start: if index.0 < record.start_partitions { record.start } else { StartAt::Earliest },
+        priority: record.priority,
+        lease: lease.clone(),
+    }
+}

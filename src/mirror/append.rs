@@ -1,0 +1,278 @@
+//! Sending and settling: how a ready batch becomes an acknowledged one.
+//!
+//! Owns: the rules of how many appends may be under way, and what follows from each answer.
+//! Promises: an append without a good answer holds up everything behind it until the target's log was looked at.
+//! Does not know: where batches come from.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::live::wall_clock_ms;
+use super::outcome::{Answer, Refusal, answer_of};
+use super::partition::Ended;
+use super::plan::lay_out;
+use super::producer::{Append, Outcome};
+use super::reconcile::{Expectation, Finding, reconcile};
+use super::stop::StopReason;
+use super::stream::Stream;
+use super::target;
+use super::window::{Front, InFlight};
+use crate::batch::Stamp;
+use crate::tasks::Backoff;
+use crate::types::TargetOffset;
+use crate::wire::Leader;
+
+impl Stream<'_> {
+    /// Sends what may be sent.
+    pub(super) async fn send(&mut self) {
+        while self.may_send() {
+            if self.window.next_waiting().is_none() && !self.stamp_next() {
+                return;
+            }
+            let Some(leader) = self.leader().await else { return };
+            let Some(batch) = self.window.next_waiting() else { return };
+            self.next_number += 1;
+            let append = Append {
+                partition: self.partition.assignment.target.clone(),
+                topic_id: self.partition.assignment.target_topic_id,
+                batch: batch.batch.clone(),
+                number: self.next_number,
+                reply: self.answers.0.clone(),
+            };
+            self.partition.live.lock().sent_to = self.window.target_end();
+            self.window.mark_sent(self.next_number);
+            self.partition.services.producers.append(leader.broker, append).await;
+        }
+    }
+
+    /// Stamps the first ready batch and puts it into the window, if the stored plan covers it.
+    fn stamp_next(&mut self) -> bool {
+        let target = self.next_target();
+        let Some(front) = self.ready.front() else { return false };
+        if !self.plan.covers(target, &front.runs) {
+            return false;
+        }
+        let Some(sequence) = self.partition.live.lock().position.as_ref().map(|p| p.sequence_at(target)) else {
+            return false;
+        };
+        let Some(prepared) = self.ready.pop_front() else { return false };
+        let (producer_id, producer_epoch) = self.partition.services.writer;
+        let stamp = Stamp { producer_id, producer_epoch, base_sequence: sequence };
+        let runs = lay_out(target, prepared.runs.iter().copied());
+        self.window.push(prepared, &stamp, runs, target);
+        true
+    }
+
+    /// How many appends may be under way is a matter of what the broker knows of us. Without producer state it
+    /// takes any sequence: if the first of two appends failed and the second landed, the order would be lost. And
+    /// records older than the state's expiration leave none behind.
+    fn may_send(&self) -> bool {
+        if self.window.is_unsettled() {
+            return false;
+        }
+        let under_way = self.window.under_way();
+        if under_way == 0 {
+            return true;
+        }
+        let half = self.partition.services.settings.producer_expiration / 2;
+        let is_sure = self.sure_since.is_some_and(|since| since.elapsed() < half);
+        let next_is_old = self
+            .window
+            .next_waiting()
+            .map(|batch| batch.prepared.max_timestamp)
+            .or_else(|| self.ready.front().map(|prepared| prepared.max_timestamp))
+            .is_some_and(|timestamp| is_older_than(timestamp, half));
+        let any_is_old = self.window.batches().any(|batch| is_older_than(batch.prepared.max_timestamp, half));
+        let is_disputed = self.plan.disputed().is_some_and(|(_, end)| self.next_target() < end);
+        is_sure
+            && !next_is_old
+            && !any_is_old
+            && !is_disputed
+            && under_way < self.partition.services.settings.window_max
+    }
+
+    async fn leader(&mut self) -> Option<Leader> {
+        if self.leader.is_none() {
+            match self.partition.services.target.leader(&self.partition.assignment.target).await {
+                Ok(leader) => self.leader = Some(leader),
+                Err(error) => self.partition.wait_out(&error, &mut self.settle_backoff).await,
+            }
+        }
+        self.leader
+    }
+
+    /// Takes landed batches off the window; settles what did not land.
+    pub(super) async fn take_answers(&mut self) -> Option<Ended> {
+        loop {
+            match self.window.take_front() {
+                Front::Open => return None,
+                Front::Acknowledged(batch) => {
+                    if !self.is_really_ours(&batch).await {
+                        return Some(self.follow_predecessor(&batch));
+                    }
+                    if let Err(ended) = self.acknowledge(&batch) {
+                        return Some(ended);
+                    }
+                }
+                Front::Unsettled(outcome) => return self.settle(outcome).await,
+            }
+        }
+    }
+
+    /// Moves the position over a batch that the target holds.
+    fn acknowledge(&mut self, batch: &InFlight) -> Result<(), Ended> {
+        let epoch = self.intake.release(batch.next_source);
+        let mut live = self.partition.live.lock();
+        let Some(position) = live.position.as_mut() else { return Err(Ended::Again) };
+        if let Err(error) = position.acknowledge(&batch.runs) {
+            let source_offset = position.source();
+            return Err(Ended::Stopped(StopReason::State { message: error.to_string(), source_offset }));
+        }
+        position.advance_source(batch.next_source);
+        position.last_epoch = epoch.or(position.last_epoch);
+        live.advanced();
+        drop(live);
+        self.partition.measures.acknowledged(&batch.prepared);
+        self.sure_since = Some(Instant::now());
+        self.settle_backoff.reset();
+        self.is_dirty = true;
+        Ok(())
+    }
+
+    /// Where a former owner may have appended other records with the same sequences, brokers take our append for a
+    /// duplicate of theirs: they compare ranges, not bytes. There the batch is read back.
+    async fn is_really_ours(&mut self, batch: &InFlight) -> bool {
+        let Some((from, to)) = self.plan.disputed() else { return true };
+        if batch.target_end <= from || batch.target >= to {
+            return true;
+        }
+        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
+        loop {
+            let services = &self.partition.services;
+            match target::crc_at(&services.target, &self.partition.assignment.target, batch.target).await {
+                Ok(crc) => return crc == Some(batch.batch.crc),
+                Err(error) => self.partition.wait_out(&error, &mut backoff).await,
+            }
+        }
+    }
+
+    /// The former owner's batch is there instead of ours: its plan says which records those are.
+    fn follow_predecessor(&mut self, batch: &InFlight) -> Ended {
+        let runs = self.plan.inherited_between(batch.target, batch.target_end);
+        let mut live = self.partition.live.lock();
+        let Some(position) = live.position.as_mut() else { return Ended::Again };
+        let source_offset = position.source();
+        tracing::warn!(partition = %self.partition.assignment.target, at = %batch.target, "a former owner's batch is there instead of ours");
+        match position.acknowledge(&runs) {
+            Ok(()) if position.target() == batch.target_end => {
+                position.last_epoch = None;
+                Ended::Again
+            }
+            Ok(()) => Ended::Stopped(StopReason::State {
+                message: "a former owner's batch is on the target, but its plan does not cover it".to_owned(),
+                source_offset,
+            }),
+            Err(error) => Ended::Stopped(StopReason::State { message: error.to_string(), source_offset }),
+        }
+    }
+
+    /// An append did not get a good answer, and none is under way: the log decides. What it holds is taken off, the
+    /// rest is sent again as it is; any surprise is left to a new take-over.
+    async fn settle(&mut self, outcome: Outcome) -> Option<Ended> {
+        self.sure_since = None;
+        self.leader = None;
+        self.partition.services.measures.settled.increment(1);
+        self.note(&outcome);
+        self.partition.services.target.client().forget_leader(&self.partition.assignment.target);
+        self.settle_backoff.pause().await;
+        let (seen, leader) = self.partition.observe().await;
+        self.leader = Some(leader);
+        let expected = self.expectation()?;
+        let is_proven = match reconcile(&expected, &seen) {
+            Finding::Ours => true,
+            Finding::Unproven => {
+                let from = (expected.acknowledged, expected.sequence);
+                let services = &self.partition.services;
+                let partition = &self.partition.assignment.target;
+                matches!(
+                    target::is_ours(&services.target, partition, services.writer, from, seen.log_end).await,
+                    Ok(true)
+                )
+            }
+            Finding::Lost | Finding::Foreign | Finding::Fenced => false,
+        };
+        let is_disputed = self.plan.disputed().is_some_and(|(from, _)| from < seen.log_end);
+        if !is_proven || (is_disputed && seen.log_end > expected.acknowledged) {
+            return Some(Ended::Again);
+        }
+        let Some(landed) = self.window.settle(seen.log_end) else { return Some(Ended::Again) };
+        let front_landed = !landed.is_empty();
+        for batch in &landed {
+            if let Err(ended) = self.acknowledge(batch) {
+                return Some(ended);
+            }
+        }
+        self.sure_since = None;
+        match outcome {
+            Outcome::Answered { code, message, .. } if !front_landed => self.judge_refusal(code, message),
+            Outcome::Answered { .. } | Outcome::NotSent(_) | Outcome::Unknown(_) => None,
+        }
+    }
+
+    /// The log does not hold the batch that was refused: then the refusal stands.
+    fn judge_refusal(&mut self, code: i16, message: Option<String>) -> Option<Ended> {
+        let Answer::Refused(refusal) = answer_of(code) else { return None };
+        let front = self.window.batches().next()?;
+        if refusal == Refusal::TooLarge && front.prepared.batches > 1 {
+            // The topic's limit was lowered: smaller merges will do.
+            self.partition.lower_merge_limit(front.prepared.byte_len() / 2);
+            return Some(Ended::Again);
+        }
+        let source_offset = front.runs.first().map_or(front.next_source, |run| run.source);
+        let bytes = front.prepared.byte_len();
+        let skip_to = front.next_source;
+        Some(Ended::Stopped(StopReason::Refused { refusal, code, message, bytes, source_offset, skip_to }))
+    }
+
+    fn expectation(&self) -> Option<Expectation> {
+        let live = self.partition.live.lock();
+        let position = live.position.as_ref()?;
+        let acknowledged = position.target();
+        let planned_end = self.plan.end().unwrap_or(TargetOffset::ZERO).max(acknowledged);
+        let epoch = self.partition.services.writer.1;
+        Some(Expectation { acknowledged, sequence: position.sequence(), planned_end, epoch })
+    }
+
+    /// Counts and shows what an append met.
+    fn note(&self, outcome: &Outcome) {
+        let partition = &self.partition.assignment.target;
+        let trouble = match outcome {
+            Outcome::Answered { code, message, .. } => {
+                self.partition.services.measures.produce_error(*code);
+                let said = message.as_deref().unwrap_or("no message");
+                match answer_of(*code) {
+                    Answer::Forbidden => {
+                        let cluster = self.partition.services.target.name();
+                        format!(
+                            "cluster {cluster} does not let us write to topic {} (error {code}: {said})",
+                            partition.topic
+                        )
+                    }
+                    Answer::Done | Answer::Look | Answer::Refused(_) | Answer::Fenced => {
+                        format!("append to {partition}: error {code} ({said})")
+                    }
+                }
+            }
+            Outcome::NotSent(error) | Outcome::Unknown(error) => error.to_string(),
+        };
+        tracing::debug!(%partition, trouble, "append unsettled");
+        self.partition.live.lock().trouble = Some(trouble);
+    }
+}
+
+/// Whether records are so old, by their own timestamps, that a broker may forget their producer state at any time.
+fn is_older_than(timestamp_ms: i64, age: Duration) -> bool {
+    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    timestamp_ms < 0 || wall_clock_ms().saturating_sub(timestamp_ms) > age
+}

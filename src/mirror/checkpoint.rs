@@ -1,0 +1,134 @@
+//! Plans and checkpoints: what of a partition's progress is stored, and when.
+//!
+//! Owns: the one write of state that a partition has under way.
+//! Promises: a plan is stored together with the position that it begins at; a checkpoint follows progress within the
+//! checkpoint interval; a failed write is repeated.
+//! Does not know: how state is stored.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::partition::Ended;
+use super::plan::{Plan, lay_out};
+use super::position::Position;
+use super::stream::Stream;
+use crate::batch::SourceRun;
+use crate::store::{StoreError, Write};
+use crate::types::TargetOffset;
+
+/// How long to wait before state is written again after a failure.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+impl Stream<'_> {
+    /// Whether all ready batches may be sent as far as the stored plan goes.
+    pub(super) fn is_ready_planned(&self) -> bool {
+        let mut target = self.next_target();
+        self.ready.iter().all(|prepared| {
+            let is_planned = self.plan.covers(target, &prepared.runs);
+            target = target.plus(u64::from(prepared.record_count));
+            is_planned
+        })
+    }
+
+    /// Stores a new plan when ready batches need it, or when the old one will soon be used up.
+    pub(super) fn plan_ahead(&mut self) {
+        if self.writing.is_some() || (self.is_ready_planned() && !self.is_plan_short()) {
+            return;
+        }
+        if !self.write_again.is_empty() && Instant::now() < self.checkpoint_at {
+            return;
+        }
+        let plan = self.wanted_plan();
+        self.begin_write(Some(plan));
+    }
+
+    /// Whether what will come next, if it comes without a hole, is planned far enough ahead.
+    fn is_plan_short(&self) -> bool {
+        let (runs, is_all) = self.intake.dense_runs(self.next_source());
+        if !is_all {
+            return false;
+        }
+        let ready: u64 = self.ready.iter().map(|prepared| u64::from(prepared.record_count)).sum();
+        let queued: u64 = runs.iter().map(|run| run.length).sum();
+        let target = self.next_target().plus(ready + queued);
+        let next =
+            SourceRun { source: self.intake.scanned_to(), length: self.partition.services.settings.plan_ahead / 2 };
+        !self.plan.covers(target, &[next])
+    }
+
+    /// Everything that is known of what comes next, from the acknowledged position on, and a guess beyond: that the
+    /// source goes on without a hole.
+    fn wanted_plan(&self) -> Plan {
+        let start = self.partition.live.lock().position.as_ref().map_or(TargetOffset::ZERO, Position::target);
+        let in_window = self.window.batches().flat_map(|batch| batch.prepared.runs.iter().copied());
+        let in_ready = self.ready.iter().flat_map(|prepared| prepared.runs.iter().copied());
+        let (in_queue, is_all) = self.intake.dense_runs(self.next_source());
+        let guess = SourceRun { source: self.intake.scanned_to(), length: self.partition.services.settings.plan_ahead };
+        let known = in_window.chain(in_ready).chain(in_queue);
+        let runs = lay_out(start, known.chain(is_all.then_some(guess)));
+        let inherited = self.plan.inherited().iter().filter(|run| run.target_end() > start).copied().collect();
+        Plan::from_runs(runs, inherited).unwrap_or_default()
+    }
+
+    /// Writes a checkpoint when one is due.
+    pub(super) fn checkpoint_when_due(&mut self) {
+        let is_due = Instant::now() >= self.checkpoint_at || self.partition.stop.is_cancelled();
+        let is_settled = !self.partition.stop.is_cancelled() || self.window.under_way() == 0;
+        if self.is_dirty && is_due && is_settled && self.writing.is_none() {
+            self.begin_write(None);
+        }
+    }
+
+    fn begin_write(&mut self, plan: Option<Plan>) {
+        let partition = self.partition;
+        let services = std::sync::Arc::clone(&partition.services);
+        let mut writes: Vec<Write> = std::mem::take(&mut self.write_again);
+        {
+            let mut live = partition.live.lock();
+            let log_start = live.watermarks.map(|marks| marks.log_start);
+            let Some(position) = live.position.as_mut() else { return };
+            if let Some(log_start) = log_start {
+                position.prune_below(log_start);
+            }
+            writes.extend(position.close_chunks(&services.settings.link, &partition.assignment.source));
+        }
+        // Chunks are closed once: if this write fails they go into the next one. The rest is made anew then.
+        let write_again = writes.clone();
+        writes.extend(partition.position_write());
+        writes.extend(plan.as_ref().map(|plan| partition.plan_write(plan)));
+        let lease = partition.assignment.lease.clone();
+        self.is_dirty = false;
+        self.checkpoint_at = Instant::now() + services.settings.checkpoint_interval;
+        self.writing = Some(Box::pin(async move {
+            let result = services.store.write(&lease, writes).await;
+            (result, plan, write_again)
+        }));
+    }
+
+    /// A write of state ended.
+    pub(super) async fn on_written(
+        &mut self,
+        result: Result<(), StoreError>,
+        plan: Option<Plan>,
+        write_again: Vec<Write>,
+    ) -> Option<Ended> {
+        match result {
+            Ok(()) => {
+                if let Some(plan) = plan {
+                    self.plan = plan;
+                }
+                None
+            }
+            Err(StoreError::LeaseLost { .. } | StoreError::Unusable(_)) => Some(Ended::Over),
+            Err(StoreError::Unavailable(reason)) => {
+                self.partition.live.lock().trouble = Some(format!("state could not be written: {reason}"));
+                self.write_again = write_again;
+                self.is_dirty = true;
+                self.checkpoint_at = Instant::now() + AGAIN_AFTER;
+                tokio::time::sleep(AGAIN_AFTER).await;
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What a running partition shows to the rest of the daemon.
+//!
+//! Owns: [`Live`], [`Registry`], the clock behind `lag_ms`.
+//! Promises: reading never waits for the data path longer than a copy of some numbers takes.
+//! Does not know: who looks.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dashmap::DashMap;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::fetch::Watermarks;
+use super::position::Position;
+use crate::store::{PartitionState, StatusRecord, StopRecord};
+use crate::types::{LinkName, SourceOffset, TargetOffset, TopicPartition, Translation};
+
+/// A mirror partition that this daemon works on.
+#[derive(Debug)]
+pub struct Live {
+    daemon: String,
+    inner: Mutex<Inner>,
+    alarm: Notify,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) state: PartitionState,
+    pub(super) position: Option<Position>,
+    /// The mirror partition.
+    pub(super) target: Option<TopicPartition>,
+    /// The target offset after everything that was handed to a producer.
+    pub(super) sent_to: Option<TargetOffset>,
+    pub(super) watermarks: Option<Watermarks>,
+    pub(super) contact: Option<Instant>,
+    pub(super) stop: Option<StopRecord>,
+    /// What hinders the partition at the moment without stopping it.
+    pub(super) trouble: Option<String>,
+    /// A person's decision that was carried out last.
+    pub(super) resolution: Option<uuid::Uuid>,
+    lag: LagClock,
+}
+
+/// Progress and status of a partition at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The next source offset to copy, once known.
+    pub source_position: Option<SourceOffset>,
+    /// The target offset of the next record, once known.
+    pub target_position: Option<TargetOffset>,
+    /// The rest.
+    pub status: StatusRecord,
+    /// What hinders it at the moment without stopping it.
+    pub trouble: Option<String>,
+}
+
+impl Live {
+    pub(super) fn new(daemon: &str) -> Self {
+        let inner = Inner {
+            state: PartitionState::Starting,
+            position: None,
+            target: None,
+            sent_to: None,
+            watermarks: None,
+            contact: None,
+            stop: None,
+            trouble: None,
+            resolution: None,
+            lag: LagClock::default(),
+        };
+        Self { daemon: daemon.to_owned(), inner: Mutex::new(inner), alarm: Notify::new() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the partition that its target holds more than it sent.
+    pub(super) fn alarm(&self) {
+        self.alarm.notify_one();
+    }
+
+    /// Waits for [`Live::alarm`].
+    pub(super) async fn alarmed(&self) {
+        self.alarm.notified().await;
+    }
+
+    /// The partition is told to stop: the last checkpoint shows why.
+    pub(super) fn say_farewell(&self, why: super::Farewell) {
+        let mut inner = self.lock();
+        match why {
+            super::Farewell::Paused if inner.state != PartitionState::Stopped => inner.state = PartitionState::Paused,
+            super::Farewell::Paused | super::Farewell::HandedOver => {}
+        }
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let inner = self.lock();
+        Snapshot {
+            source_position: inner.position.as_ref().map(Position::source),
+            target_position: inner.position.as_ref().map(Position::target),
+            status: inner.status(&self.daemon),
+            trouble: inner.trouble.clone(),
+        }
+    }
+
+    /// Source to target by the live map; `None` before the position is known.
+    #[must_use]
+    pub fn translate(&self, source: SourceOffset) -> Option<Translation<TargetOffset>> {
+        self.lock().position.as_ref().map(|position| position.map().translate(source))
+    }
+
+    /// Target to source by the live map; `None` before the position is known.
+    #[must_use]
+    pub fn translate_reverse(&self, target: TargetOffset) -> Option<Translation<SourceOffset>> {
+        self.lock().position.as_ref().map(|position| position.map().translate_reverse(target))
+    }
+}
+
+impl Inner {
+    /// Notes what a response told of the source.
+    pub(super) fn observe(&mut self, watermarks: Watermarks) {
+        let now = Instant::now();
+        self.watermarks = Some(watermarks);
+        self.contact = Some(now);
+        let position = self.position.as_ref().map_or(SourceOffset::ZERO, Position::source);
+        self.lag.observe(watermarks.high_watermark, position, now);
+    }
+
+    /// The position moved.
+    pub(super) fn advanced(&mut self) {
+        if let Some(position) = &self.position {
+            self.lag.reach(position.source());
+        }
+    }
+
+    pub(super) fn status(&self, daemon: &str) -> StatusRecord {
+        let now = Instant::now();
+        let millis = |since: Instant| u64::try_from(now.duration_since(since).as_millis()).unwrap_or(u64::MAX);
+        StatusRecord {
+            state: self.state,
+            daemon: daemon.to_owned(),
+            at_ms: wall_clock_ms(),
+            source_log_start: self.watermarks.map(|marks| marks.log_start),
+            source_high_watermark: self.watermarks.map(|marks| marks.high_watermark),
+            source_last_stable: self.watermarks.map(|marks| marks.last_stable),
+            lag_ms: self.watermarks.map(|_| self.lag.oldest().map_or(0, millis)),
+            source_contact_age_ms: self.contact.map(millis),
+            stop: self.stop.clone(),
+        }
+    }
+}
+
+/// Milliseconds of the wall clock: only ever shown, never reckoned with.
+pub(super) fn wall_clock_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// When each high watermark was first seen, as long as it is not reached.
+#[derive(Debug, Default)]
+struct LagClock {
+    seen: VecDeque<(SourceOffset, Instant)>,
+}
+
+/// Marks kept per partition: enough for a smooth figure, little enough for many thousand partitions.
+const MARKS_MAX: usize = 32;
+
+impl LagClock {
+    fn observe(&mut self, high_watermark: SourceOffset, position: SourceOffset, now: Instant) {
+        let newest = self.seen.back().map_or(position, |(mark, _)| *mark);
+        if high_watermark <= newest.max(position) {
+            return;
+        }
+        if self.seen.len() >= MARKS_MAX {
+            // The oldest mark must stay: it is the answer. Its neighbour goes.
+            self.seen.remove(1);
+        }
+        self.seen.push_back((high_watermark, now));
+    }
+
+    fn reach(&mut self, position: SourceOffset) {
+        while self.seen.front().is_some_and(|(mark, _)| *mark <= position) {
+            self.seen.pop_front();
+        }
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        self.seen.front().map(|(_, at)| *at)
+    }
+}
+
+/// All mirror partitions that this daemon works on. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    partitions: Arc<DashMap<(LinkName, TopicPartition), Arc<Live>>>,
+}
+
+impl Registry {
+    /// A partition of ours.
+    #[must_use]
+    pub fn get(&self, link: &LinkName, partition: &TopicPartition) -> Option<Arc<Live>> {
+        self.partitions.get(&(link.clone(), partition.clone())).map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<((LinkName, TopicPartition), Arc<Live>)> {
+        self.partitions.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect()
+    }
+
+    /// The partitions of one link.
+    pub(super) fn of_link(&self, link: &LinkName) -> Vec<(TopicPartition, Arc<Live>)> {
+        let of_link = self.partitions.iter().filter(|entry| entry.key().0 == *link);
+        of_link.map(|entry| (entry.key().1.clone(), Arc::clone(entry.value()))).collect()
+    }
+
+    pub(super) fn insert(&self, link: &LinkName, partition: &TopicPartition, live: &Arc<Live>) {
+        self.partitions.insert((link.clone(), partition.clone()), Arc::clone(live));
+    }
+
+    pub(super) fn remove(&self, link: &LinkName, partition: &TopicPartition, live: &Arc<Live>) {
+        self.partitions.remove_if(&(link.clone(), partition.clone()), |_, entry| Arc::ptr_eq(entry, live));
+    }
+}
+
+#[cfg(test)]
+mod tests;

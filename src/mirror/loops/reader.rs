@@ -1,0 +1,184 @@
+//! Reading the state topics on the source for the producer ids of links.
+//!
+//! Owns: how far each partition was read.
+//! Promises: when a read succeeds, every link record that was committed before it began has been seen.
+//! Does not know: who asks, and why.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use tokio::time::Instant;
+
+use super::known::Known;
+use super::states::States;
+use crate::batch::{AbortedFilter, Admission, RawBatch, decode, split};
+use crate::cluster::{ClusterError, FetchedOnce};
+use crate::store::{Key, Value, parse};
+use crate::types::{TopicId, TopicPartition};
+
+/// `OFFSET_OUT_OF_RANGE`.
+const CODE_OUT_OF_RANGE: i16 = 1;
+/// State records are small; batches of them are too.
+const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
+/// A state topic has dozens of partitions, and the source can be far away.
+const PARTITIONS_AT_ONCE: usize = 8;
+/// For how long an open transaction on a state topic is waited for. Daemons' transactions end within 10 s.
+const OPEN_TRANSACTION_MAX: Duration = Duration::from_secs(30);
+/// Between looks whether it has ended.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// See the module.
+pub(super) struct Reader<S> {
+    states: S,
+    target_cluster_id: String,
+    known: Arc<Known>,
+    positions: Mutex<BTreeMap<TopicPartition, Position>>,
+}
+
+/// How far a partition was read. Another topic id is another log.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    topic_id: Option<TopicId>,
+    next: i64,
+}
+
+impl<S: States> Reader<S> {
+    pub(super) fn new(states: S, target_cluster_id: String, known: Arc<Known>) -> Self {
+        Self { states, target_cluster_id, known, positions: Mutex::default() }
+    }
+
+    /// Reads all state topics from where they were read to before, up to their high watermarks of now.
+    pub(super) async fn read_on(&self) -> Result<(), ClusterError> {
+        let partitions = self.states.partitions().await?;
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        // Records about another cluster, in a copy of a state topic, would name ids that mean nothing here.
+        let source_cluster_id = self.states.cluster_id().await?;
+        let asked: Vec<_> = partitions.keys().cloned().collect();
+        let ends = self.states.high_watermarks(&asked).await?;
+        let mut reads = Vec::with_capacity(partitions.len());
+        for (partition, topic_id) in &partitions {
+            let end = ends.get(partition).copied();
+            reads.push(self.read_partition(partition, *topic_id, end, &source_cluster_id));
+        }
+        let mut reads = stream::iter(reads).buffer_unordered(PARTITIONS_AT_ONCE);
+        while let Some(read) = reads.next().await {
+            read?;
+        }
+        Ok(())
+    }
+
+    async fn read_partition(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Option<TopicId>,
+        end: Option<i64>,
+        source_cluster_id: &str,
+    ) -> Result<(), ClusterError> {
+        // Without an answer about one partition nothing is certain.
+        let Some(end) = end else {
+            return Err(self.states.unreadable(&partition.to_string(), "its high watermark was not told".to_owned()));
+        };
+        let known = self.positions().get(partition).filter(|position| position.topic_id == topic_id).copied();
+        let mut next = match known {
+            Some(position) => position.next,
+            None => self.states.log_start(partition).await?,
+        };
+        let mut waiting_since = None;
+        while next < end {
+            let fetched = match self.states.fetch(partition, next).await {
+                Ok(fetched) => fetched,
+                // Compaction and retention may pass us by: what is gone was not needed.
+                Err(error) if error.code() == Some(CODE_OUT_OF_RANGE) => {
+                    let log_start = self.states.log_start(partition).await?;
+                    if log_start <= next {
+                        return Err(error);
+                    }
+                    next = log_start;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let last_stable = fetched.last_stable;
+            let reached = self.take(partition, next, fetched, source_cluster_id)?;
+            if reached > next {
+                next = reached;
+                waiting_since = None;
+                self.positions().insert(partition.clone(), Position { topic_id, next });
+            } else if last_stable >= end {
+                // Nothing is left between here and the end.
+                next = end;
+            } else {
+                // A record can be committed behind a transaction that is still open, and can't be read before that
+                // one ends.
+                let since = *waiting_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > OPEN_TRANSACTION_MAX {
+                    let reason = format!("a transaction has been open at offset {last_stable} for too long");
+                    return Err(self.states.unreadable(&partition.to_string(), reason));
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        self.positions().insert(partition.clone(), Position { topic_id, next });
+        Ok(())
+    }
+
+    /// Takes the records in. Returns the offset after the last batch.
+    fn take(
+        &self,
+        partition: &TopicPartition,
+        from: i64,
+        fetched: FetchedOnce,
+        source_cluster_id: &str,
+    ) -> Result<i64, ClusterError> {
+        if fetched.records.is_empty() {
+            return Ok(from);
+        }
+        let unreadable = |reason: String| self.states.unreadable(&partition.to_string(), reason);
+        let mut filter = AbortedFilter::new(fetched.aborted);
+        let mut next = from;
+        for batch in split(fetched.records).map_err(|error| unreadable(error.to_string()))? {
+            let admission = filter.admit(&batch).map_err(|error| unreadable(error.to_string()))?;
+            let last = batch.header.last_offset();
+            if last < from {
+                continue;
+            }
+            match admission {
+                Admission::Data => self.take_batch(&batch, source_cluster_id).map_err(unreadable)?,
+                Admission::Control | Admission::Aborted => {}
+            }
+            next = next.max(last.saturating_add(1));
+        }
+        Ok(next)
+    }
+
+    fn take_batch(&self, batch: &RawBatch, source_cluster_id: &str) -> Result<(), String> {
+        batch.verify_crc().map_err(|error| error.to_string())?;
+        let records = decode(batch, DECOMPRESSED_BYTES_MAX).map_err(|error| error.to_string())?;
+        for record in records {
+            let at = |error: &dyn std::fmt::Display| format!("the record at offset {}: {error}", record.offset);
+            let key = record.key.as_deref().unwrap_or_default();
+            // By its key first: only link records must be understood.
+            match parse(key, None).map_err(|error| at(&error))? {
+                Some((Key::Link { .. }, _)) => {}
+                Some(_) | None => continue,
+            }
+            let Some((_, Some(Value::Link(link)))) = parse(key, record.value.as_deref()).map_err(|error| at(&error))?
+            else {
+                // A removed link: the ids that it used stay known.
+                continue;
+            };
+            if link.source_cluster_id == self.target_cluster_id && link.target_cluster_id == source_cluster_id {
+                self.known.note_link(link.producer_id.0);
+            }
+        }
+        Ok(())
+    }
+
+    fn positions(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, Position>> {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,266 @@
+//! One mirror partition from taking over to letting go.
+//!
+//! Owns: the order of things: know where we are (`take_over`), copy (`stream`), stop with a reason, be resolved.
+//! Promises: nothing is written before the target's log was reconciled with what is stored; a lost lease ends all
+//! work at the next await.
+//! Does not know: which partitions there are, how state is stored.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Services;
+use super::fetch::Subscription;
+use super::live::Live;
+use super::measures::Measures;
+use super::plan::Plan;
+use super::position::Position;
+use super::reconcile::Observation;
+use super::stop::StopReason;
+use super::stream::Stream;
+use super::target;
+use crate::batch::Limits;
+use crate::cluster::{ClusterError, OffsetQuery, Remedy};
+use crate::offset_map::OffsetMap;
+use crate::store::{Key, Lease, PartitionState, PlanRecord, PositionRecord, StartAt, Value, Write};
+use crate::tasks::Backoff;
+use crate::types::{LinkName, PartitionIndex, SourceOffset, TopicId, TopicName, TopicPartition};
+use crate::wire::Leader;
+
+/// What a partition is told when it starts.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// The source partition.
+    pub source: TopicPartition,
+    /// The mirror partition.
+    pub target: TopicPartition,
+    /// The life of the source topic.
+    pub source_topic_id: Option<TopicId>,
+    /// The life of the target topic.
+    pub target_topic_id: Option<TopicId>,
+    /// `max.message.bytes` of the target topic.
+    pub batch_bytes_max: usize,
+    /// Where to begin if it was never mirrored.
+    pub start: StartAt,
+    /// Higher first, where a rate limits.
+    pub priority: i32,
+    /// The proof that the partition is ours.
+    pub lease: Lease,
+}
+
+impl Assignment {
+    /// Whether another assignment asks for the same work under the same kind of lease.
+    #[must_use]
+    pub fn is_same_work(&self, other: &Self) -> bool {
+        let Self { source, target, source_topic_id, target_topic_id, batch_bytes_max, start: _, priority, lease: _ } =
+            self;
+        *source == other.source
+            && *target == other.target
+            && *source_topic_id == other.source_topic_id
+            && *target_topic_id == other.target_topic_id
+            && *batch_bytes_max == other.batch_bytes_max
+            && *priority == other.priority
+    }
+}
+
+/// Where we are, and what may be on the target beyond it.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) position: Position,
+    pub(super) plan: Plan,
+}
+
+/// Why a stretch of work ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// Told to stop, or the lease is lost: nothing more to do.
+    Over,
+    /// Look at the target again, then go on from there.
+    Again,
+    /// Can't go on without a person.
+    Stopped(StopReason),
+}
+
+/// One mirror partition.
+pub(super) struct Partition {
+    pub(super) services: Arc<Services>,
+    pub(super) assignment: Assignment,
+    pub(super) live: Arc<Live>,
+    /// Asks the partition to drain and end.
+    pub(super) stop: CancellationToken,
+    /// The plan as it is stored, once the partition was taken over; the position is in `live`.
+    pub(super) plan: Option<Plan>,
+    pub(super) measures: Measures,
+    /// Lowered when the target turned out to take less than its settings said.
+    batch_bytes_max: AtomicUsize,
+}
+
+impl Partition {
+    pub(super) fn new(
+        services: Arc<Services>,
+        assignment: Assignment,
+        live: Arc<Live>,
+        stop: CancellationToken,
+    ) -> Self {
+        let measures = Measures::new(&services.metrics, &services.settings.link, &assignment.source);
+        let batch_bytes_max = AtomicUsize::new(assignment.batch_bytes_max);
+        Self { services, assignment, live, stop, plan: None, measures, batch_bytes_max }
+    }
+
+    /// What limits a batch for this partition.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { batch_bytes_max: self.batch_bytes_max.load(Ordering::Relaxed), ..self.services.settings.limits }
+    }
+
+    /// Merges no larger batches than this from now on.
+    pub(super) fn lower_merge_limit(&self, bytes: usize) {
+        self.batch_bytes_max.fetch_min(bytes, Ordering::Relaxed);
+    }
+
+    /// Works until told to stop or the lease is lost.
+    pub(super) async fn run(mut self) {
+        let lease = self.assignment.lease.clone();
+        let stop = self.stop.clone();
+        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5));
+        loop {
+            let ended = tokio::select! {
+                biased;
+                () = lease.lost() => Ended::Over,
+                ended = self.work(&mut backoff) => ended,
+            };
+            match ended {
+                Ended::Over => return,
+                Ended::Again => {
+                    tokio::select! {
+                        () = lease.lost() => return,
+                        () = stop.cancelled() => return,
+                        () = backoff.pause() => {}
+                    }
+                }
+                Ended::Stopped(reason) => {
+                    tokio::select! {
+                        () = lease.lost() => return,
+                        () = stop.cancelled() => return,
+                        () = self.stay_stopped(reason) => backoff.reset(),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn work(&mut self, backoff: &mut Backoff) -> Ended {
+        let stop = self.stop.clone();
+        let (plan, from) = tokio::select! {
+            () = stop.cancelled() => return Ended::Over,
+            taken = self.take_over() => match taken {
+                Ok(taken) => taken,
+                Err(ended) => return ended,
+            },
+        };
+        backoff.reset();
+        let subscription = Subscription {
+            partition: self.assignment.source.clone(),
+            topic_id: self.assignment.source_topic_id,
+            from,
+            priority: self.assignment.priority,
+        };
+        let inbox = self.services.fetchers.subscribe(subscription).await;
+        {
+            let mut live = self.live.lock();
+            live.state = PartitionState::Mirroring;
+            live.target = Some(self.assignment.target.clone());
+            live.sent_to = live.position.as_ref().map(Position::target);
+            live.stop = None;
+            live.trouble = None;
+        }
+        let (ended, plan) = Stream::new(self, plan, inbox).run().await;
+        self.plan = Some(plan);
+        ended
+    }
+
+    /// Asks the source until it answers.
+    pub(super) async fn source_offset(&self, query: OffsetQuery) -> Option<SourceOffset> {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+        let partition = &self.assignment.source;
+        loop {
+            let listed = self.services.source.list_offsets(std::slice::from_ref(partition), query).await;
+            match listed.map(|mut listed| listed.remove(partition)) {
+                Ok(Some(Ok(listed))) => return listed.offset.and_then(|offset| SourceOffset::new(offset).ok()),
+                Ok(Some(Err(error))) | Err(error) => self.wait_out(&error, &mut backoff).await,
+                Ok(None) => backoff.pause().await,
+            }
+        }
+    }
+
+    /// Looks at the target until it can be seen.
+    pub(super) async fn observe(&self) -> (Observation, Leader) {
+        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5));
+        loop {
+            let limit = self.services.settings.observe_timeout;
+            let observing = target::observe(&self.services.target, &self.assignment.target, self.services.writer.0);
+            match tokio::time::timeout(limit, observing).await {
+                Ok(Ok(seen)) => {
+                    self.live.lock().trouble = None;
+                    return seen;
+                }
+                Ok(Err(error)) => self.wait_out(&error, &mut backoff).await,
+                Err(_) => {
+                    let trouble = "the target's in-sync replicas do not reach its log end".to_owned();
+                    self.live.lock().trouble = Some(trouble);
+                    self.services.target.client().forget_leader(&self.assignment.target);
+                }
+            }
+        }
+    }
+
+    /// Shows what is in the way, and waits before the next attempt.
+    pub(super) async fn wait_out(&self, error: &ClusterError, backoff: &mut Backoff) {
+        self.live.lock().trouble = Some(error.to_string());
+        tracing::debug!(partition = %self.assignment.target, %error, "will try again");
+        self.services.target.client().forget_leader(&self.assignment.target);
+        if error.remedy() != Remedy::Retry {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        backoff.pause().await;
+    }
+
+    /// The checkpoint of the position, with the status as it is now. `None` before the position is known.
+    pub(super) fn position_write(&self) -> Option<Write> {
+        let live = self.live.lock();
+        let position = live.position.as_ref()?;
+        let record = PositionRecord {
+            source_topic_id: self.assignment.source_topic_id,
+            target_topic_id: self.assignment.target_topic_id,
+            source_position: position.source(),
+            source_leader_epoch: position.last_epoch,
+            target_position: position.target(),
+            sequence: position.sequence(),
+            map_start: Some((position.map().source_start(), position.map().target_start())),
+            open_runs: OffsetMap::encode(position.open_runs()),
+            open_chunk: position.open_chunk(),
+            resolution: live.resolution,
+            status: live.status(&self.services.settings.daemon),
+        };
+        let (link, topic, partition) = self.key();
+        Some(Write::Put(Key::Position { link, topic, partition }, Value::Position(record)))
+    }
+
+    /// The stored form of a plan.
+    pub(super) fn plan_write(&self, plan: &Plan) -> Write {
+        let record = PlanRecord {
+            target_topic_id: self.assignment.target_topic_id,
+            runs: OffsetMap::encode(plan.runs()),
+            inherited: OffsetMap::encode(plan.inherited()),
+        };
+        let (link, topic, partition) = self.key();
+        Write::Put(Key::Plan { link, topic, partition }, Value::Plan(record))
+    }
+
+    /// What its state records are filed under.
+    pub(super) fn key(&self) -> (LinkName, TopicName, PartitionIndex) {
+        let source = &self.assignment.source;
+        (self.services.settings.link.clone(), source.topic.clone(), source.partition)
+    }
+}

@@ -1,0 +1,54 @@
+use super::*;
+use crate::types::SourceOffset;
+
+fn source(offset: i64) -> SourceOffset {
+    SourceOffset::new(offset).unwrap()
+}
+
+fn target(offset: i64) -> TargetOffset {
+    TargetOffset::new(offset).unwrap()
+}
+
+fn run(from: i64, to: i64, length: u64) -> Run {
+    Run { source: source(from), target: target(to), length }
+}
+
+fn records(from: i64, length: u64) -> SourceRun {
+    SourceRun { source: source(from), length }
+}
+
+#[test]
+fn a_plan_tells_the_source_records_behind_target_offsets() {
+    let plan = Plan::from_runs(vec![run(100, 10, 5), run(110, 15, 5)], vec![]).unwrap();
+    assert_eq!(plan.between(target(13), target(17)), vec![run(103, 13, 2), run(110, 15, 2)]);
+    assert_eq!(plan.between(target(15), target(20)), vec![run(110, 15, 5)]);
+    assert_eq!(plan.between(target(18), target(25)), vec![], "it does not reach that far");
+}
+
+#[test]
+fn only_what_is_planned_is_covered() {
+    let plan = Plan::from_runs(lay_out(target(0), [records(0, 100), records(200, 50)]), vec![]).unwrap();
+    assert!(plan.covers(target(0), &[records(0, 100), records(200, 50)]));
+    assert!(plan.covers(target(40), &[records(40, 10)]));
+    assert!(!plan.covers(target(40), &[records(41, 10)]), "another record");
+    assert!(!plan.covers(target(90), &[records(90, 20)]), "runs on where the plan jumps");
+    assert!(!plan.covers(target(149), &[records(249, 2)]), "beyond the end");
+}
+
+#[test]
+fn a_stored_plan_with_a_gap_is_refused() {
+    assert_eq!(Plan::from_runs(vec![run(0, 0, 5), run(5, 6, 5)], vec![]), None);
+}
+
+#[test]
+fn plans_that_agree_leave_nothing_in_dispute() {
+    let old = Plan::from_runs(vec![run(0, 0, 1000)], vec![]).unwrap();
+    let inherited = old.inherit_from(target(50));
+    assert_eq!(inherited, vec![run(50, 50, 950)]);
+    let same = Plan::from_runs(vec![run(50, 50, 5000)], inherited.clone()).unwrap();
+    assert_eq!(same.disputed(), None);
+    let other = Plan::from_runs(vec![run(50, 50, 10), run(70, 60, 10)], inherited).unwrap();
+    assert_eq!(other.disputed(), Some((target(60), target(1000))));
+    assert_eq!(other.end(), Some(target(1000)));
+    assert_eq!(other.inherited_between(target(60), target(62)), vec![run(60, 60, 2)]);
+}

@@ -1,0 +1,220 @@
+//! How far a mirror partition is, with its offset map, and the stored form of both.
+//!
+//! Owns: [`Position`]; which part of the map is closed into chunks and which is still open.
+//! Promises: what is written at one checkpoint is enough to go on from it.
+//! Does not know: when a checkpoint is due.
+
+use crate::offset_map::{MapError, OffsetMap};
+use crate::store::{Key, MapRecord, PositionRecord, Value, View, Write};
+use crate::types::{LeaderEpoch, LinkName, Run, Sequence, SourceOffset, TargetOffset, TopicPartition};
+
+/// Runs in the open part of the map before some are closed into a chunk.
+const OPEN_RUNS_MAX: usize = 4_000;
+/// Runs of one chunk.
+const CHUNK_RUNS: usize = 2_000;
+
+/// Progress of one mirror partition, all of it acknowledged.
+#[derive(Debug, Clone)]
+pub(super) struct Position {
+    map: OffsetMap,
+    sequence: Sequence,
+    /// Leader epoch of the last source batch before the position.
+    pub(super) last_epoch: Option<LeaderEpoch>,
+    /// Closed chunks: number, and the target offset at which each begins.
+    chunks: Vec<(u32, TargetOffset)>,
+    /// Runs from this target offset on are not in a chunk.
+    open_from: TargetOffset,
+    /// Chunks that a cut or a pruning made void, to be removed with the next checkpoint.
+    void_chunks: Vec<u32>,
+    next_chunk: u32,
+}
+
+impl Position {
+    /// A copy that begins here.
+    pub(super) fn new(source: SourceOffset, target: TargetOffset, sequence: Sequence) -> Self {
+        Self {
+            map: OffsetMap::new(source, target),
+            sequence,
+            last_epoch: None,
+            chunks: Vec::new(),
+            open_from: target,
+            void_chunks: Vec::new(),
+            next_chunk: 0,
+        }
+    }
+
+    /// Reads a checkpoint and its chunks back.
+    pub(super) fn load(record: &PositionRecord, chunks: &[(u32, MapRecord)]) -> Result<Self, MapError> {
+        let mut runs = Vec::new();
+        let mut starts = Vec::new();
+        for (number, chunk) in chunks.iter().filter(|(number, _)| *number < record.open_chunk) {
+            let chunk_runs = OffsetMap::decode(&chunk.runs)?;
+            if let Some(first) = chunk_runs.first() {
+                starts.push((*number, first.target));
+            }
+            runs.extend(chunk_runs);
+        }
+        let open = OffsetMap::decode(&record.open_runs)?;
+        let open_from = open.first().map_or(record.target_position, |run| run.target);
+        runs.extend(open);
+        let end = (record.source_position, record.target_position);
+        let first = runs.first().map_or(end, |run| (run.source, run.target));
+        let start = record.map_start.unwrap_or(first);
+        // Chunks are kept whole, so the first one may begin before a start that was pruned since.
+        let mut map = OffsetMap::restore((start.0.min(first.0), start.1.min(first.1)), runs, end)?;
+        map.prune_below(start.0);
+        if map.target_end() != end.1 || map.source_end() != end.0 {
+            let is = (map.source_end(), map.target_end());
+            return Err(MapError::Malformed(format!("the map ends at {is:?}, the position is {end:?}")));
+        }
+        Ok(Self {
+            map,
+            sequence: record.sequence,
+            last_epoch: record.source_leader_epoch,
+            chunks: starts,
+            open_from,
+            void_chunks: Vec::new(),
+            next_chunk: record.open_chunk,
+        })
+    }
+
+    /// The next source offset to copy.
+    pub(super) fn source(&self) -> SourceOffset {
+        self.map.source_end()
+    }
+
+    /// The target offset of the next record.
+    pub(super) fn target(&self) -> TargetOffset {
+        self.map.target_end()
+    }
+
+    /// The sequence of the next record.
+    pub(super) fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// The sequence of the record that will be at `target`, at or after the position.
+    pub(super) fn sequence_at(&self, target: TargetOffset) -> Sequence {
+        self.sequence.plus(target.distance_from(self.target()))
+    }
+
+    /// The map.
+    pub(super) fn map(&self) -> &OffsetMap {
+        &self.map
+    }
+
+    /// Records were acknowledged.
+    pub(super) fn acknowledge(&mut self, runs: &[Run]) -> Result<(), MapError> {
+        for run in runs {
+            self.map.append(*run)?;
+            self.sequence = self.sequence.plus(run.length);
+        }
+        Ok(())
+    }
+
+    /// Everything before this source offset is copied or holds no data.
+    pub(super) fn advance_source(&mut self, source: SourceOffset) {
+        if source > self.map.source_end() {
+            self.map.advance_source(source);
+        }
+    }
+
+    /// The target lost everything from `target` on: go back to the record that was there. False, with nothing
+    /// changed, when the map no longer goes back that far.
+    pub(super) fn rewind(&mut self, target: TargetOffset, sequence: Sequence) -> bool {
+        if target < self.map.target_start() {
+            return false;
+        }
+        self.map.cut_at(target);
+        self.sequence = sequence;
+        // The source epoch of the new last record is not known; the broker's own checks must do until the next batch.
+        self.last_epoch = None;
+        while let Some((number, start)) = self.chunks.last().copied()
+            && self.open_from > target
+        {
+            self.chunks.pop();
+            self.void_chunks.push(number);
+            self.open_from = start;
+        }
+        self.open_from = self.open_from.min(target);
+        true
+    }
+
+    /// Starts a map of its own from here on: what lies between is not ours, or not there.
+    pub(super) fn restart(&mut self, source: SourceOffset, target: TargetOffset, sequence: Sequence) {
+        let mut void_chunks = std::mem::take(&mut self.void_chunks);
+        void_chunks.extend(self.chunks.iter().map(|(number, _)| *number));
+        let next_chunk = self.next_chunk;
+        *self = Self { void_chunks, next_chunk, ..Self::new(source, target, sequence) };
+    }
+
+    /// Goes on at another place of both logs, keeping the map before it.
+    pub(super) fn jump(&mut self, source: SourceOffset, target: TargetOffset, sequence: Sequence) {
+        self.map.advance_source(source);
+        self.map.advance_target(target);
+        self.sequence = sequence;
+        self.last_epoch = None;
+    }
+
+    /// Forgets the map before the source's log start.
+    pub(super) fn prune_below(&mut self, log_start: SourceOffset) {
+        self.map.prune_below(log_start);
+        let first = self.map.runs().first().map_or(self.map.target_end(), |run| run.target);
+        // A chunk is void when the one after it still lies at or below the first run that is left.
+        while let Some((number, _)) = self.chunks.first().copied()
+            && self.chunks.get(1).map_or(self.open_from, |(_, start)| *start) <= first
+        {
+            self.chunks.remove(0);
+            self.void_chunks.push(number);
+        }
+    }
+
+    /// What to write beside the position record: chunks to close, chunks to remove. Called once per checkpoint.
+    pub(super) fn close_chunks(&mut self, link: &LinkName, partition: &TopicPartition) -> Vec<Write> {
+        let key = |chunk| Key::Map {
+            link: link.clone(),
+            topic: partition.topic.clone(),
+            partition: partition.partition,
+            chunk,
+        };
+        let mut writes: Vec<Write> = self.void_chunks.drain(..).map(|chunk| Write::Remove(key(chunk))).collect();
+        while self.open_runs().len() > OPEN_RUNS_MAX {
+            let closed: Vec<Run> = self.open_runs().iter().take(CHUNK_RUNS).copied().collect();
+            let (Some(first), Some(last)) = (closed.first(), closed.last()) else { break };
+            let record = MapRecord { runs: OffsetMap::encode(&closed) };
+            writes.push(Write::Put(key(self.next_chunk), Value::Map(record)));
+            self.chunks.push((self.next_chunk, first.target));
+            self.next_chunk += 1;
+            self.open_from = last.target_end();
+        }
+        writes
+    }
+
+    /// The runs that stand in the position record itself.
+    pub(super) fn open_runs(&self) -> &[Run] {
+        let runs = self.map.runs();
+        let start = runs.partition_point(|run| run.target_end() <= self.open_from);
+        runs.get(start..).unwrap_or_default()
+    }
+
+    /// The number of the chunk that the open runs will become part of.
+    pub(super) fn open_chunk(&self) -> u32 {
+        self.next_chunk
+    }
+}
+
+/// The offset map of a partition as it was last stored, for daemons that don't own the partition.
+pub(super) fn stored_map(view: &View, link: &LinkName, partition: &TopicPartition) -> Option<OffsetMap> {
+    let record = view.position(link, &partition.topic, partition.partition)?;
+    let chunks = view.map_chunks(link, &partition.topic, partition.partition);
+    match Position::load(&record, &chunks) {
+        Ok(position) => Some(position.map),
+        Err(error) => {
+            tracing::warn!(%link, %partition, %error, "a stored offset map can't be read");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::store::{PartitionState, StatusRecord};
+use crate::types::{PartitionIndex, TopicName};
+
+fn source(offset: i64) -> SourceOffset {
+    SourceOffset::new(offset).unwrap()
+}
+
+fn target(offset: i64) -> TargetOffset {
+    TargetOffset::new(offset).unwrap()
+}
+
+/// A source with a hole after every record.
+fn sparse(from: i64, count: i64) -> Vec<Run> {
+    (from..from + count).map(|n| Run { source: source(2 * n), target: target(n), length: 1 }).collect()
+}
+
+/// What the state topic would hold.
+#[derive(Default)]
+struct Stored {
+    chunks: BTreeMap<u32, MapRecord>,
+    record: Option<PositionRecord>,
+}
+
+impl Stored {
+    fn checkpoint(&mut self, position: &mut Position) {
+        let link = LinkName::new("test").unwrap();
+        let partition = TopicPartition::new(TopicName::new("orders").unwrap(), PartitionIndex(0));
+        for write in position.close_chunks(&link, &partition) {
+            match write {
+                Write::Put(Key::Map { chunk, .. }, Value::Map(record)) => {
+                    self.chunks.insert(chunk, record);
+                }
+                Write::Remove(Key::Map { chunk, .. }) => {
+                    self.chunks.remove(&chunk);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        self.record = Some(PositionRecord {
+            source_topic_id: None,
+            target_topic_id: None,
+            source_position: position.source(),
+            source_leader_epoch: position.last_epoch,
+            target_position: position.target(),
+            sequence: position.sequence(),
+            map_start: Some((position.map().source_start(), position.map().target_start())),
+            open_runs: OffsetMap::encode(position.open_runs()),
+            open_chunk: position.open_chunk(),
+            resolution: None,
+            status: StatusRecord {
+                state: PartitionState::Mirroring,
+                daemon: "test".to_owned(),
+                at_ms: 0,
+                source_log_start: None,
+                source_high_watermark: None,
+                source_last_stable: None,
+                lag_ms: None,
+                source_contact_age_ms: None,
+                stop: None,
+            },
+        });
+    }
+
+    fn load(&self) -> Position {
+        let chunks: Vec<(u32, MapRecord)> = self.chunks.iter().map(|(n, record)| (*n, record.clone())).collect();
+        Position::load(self.record.as_ref().unwrap(), &chunks).unwrap()
+    }
+}
+
+#[test]
+fn a_large_map_is_closed_into_chunks_and_read_back_whole() {
+    let mut position = Position::new(source(0), target(0), Sequence::ZERO);
+    let mut stored = Stored::default();
+    for step in 0..13 {
+        position.acknowledge(&sparse(step * 1000, 1000)).unwrap();
+        stored.checkpoint(&mut position);
+        assert!(position.open_runs().len() <= OPEN_RUNS_MAX);
+        let loaded = stored.load();
+        assert_eq!(loaded.map(), position.map());
+        assert_eq!(loaded.sequence(), position.sequence());
+    }
+    assert!(stored.chunks.len() >= 4);
+}
+
+#[test]
+fn pruned_chunks_are_removed_and_the_rest_still_reads_back() {
+    let mut position = Position::new(source(0), target(0), Sequence::ZERO);
+    let mut stored = Stored::default();
+    position.acknowledge(&sparse(0, 10_000)).unwrap();
+    stored.checkpoint(&mut position);
+    let before = stored.chunks.len();
+    position.prune_below(source(9_001));
+    stored.checkpoint(&mut position);
+    assert!(stored.chunks.len() < before, "{} chunks are left of {before}", stored.chunks.len());
+    assert_eq!(stored.load().map(), position.map());
+    position.prune_below(source(20_000));
+    stored.checkpoint(&mut position);
+    assert!(stored.chunks.is_empty());
+    assert_eq!(stored.load().map(), position.map());
+}
+
+#[test]
+fn a_rewind_into_a_closed_chunk_opens_it_again() {
+    let mut position = Position::new(source(0), target(0), Sequence::ZERO);
+    let mut stored = Stored::default();
+    position.acknowledge(&sparse(0, 10_000)).unwrap();
+    stored.checkpoint(&mut position);
+    assert!(position.rewind(target(1_500), Sequence::of_count(1_500)));
+    assert_eq!((position.source(), position.target()), (source(2_999), target(1_500)));
+    stored.checkpoint(&mut position);
+    assert_eq!(stored.load().map(), position.map());
+    position.acknowledge(&sparse(1_500, 9_000)).unwrap();
+    stored.checkpoint(&mut position);
+    assert_eq!(stored.load().map(), position.map());
+}
+
+#[test]
+fn a_rewind_below_the_map_is_refused() {
+    let mut position = Position::new(source(100), target(50), Sequence::ZERO);
+    position.acknowledge(&[Run { source: source(100), target: target(50), length: 10 }]).unwrap();
+    assert!(!position.rewind(target(49), Sequence::ZERO));
+    assert_eq!(position.target(), target(60));
+}
+
+#[test]
+fn a_restarted_map_removes_its_chunks_and_numbers_go_on() {
+    let mut position = Position::new(source(0), target(0), Sequence::ZERO);
+    let mut stored = Stored::default();
+    position.acknowledge(&sparse(0, 10_000)).unwrap();
+    stored.checkpoint(&mut position);
+    position.restart(source(5), target(10_000), Sequence::of_count(10_000));
+    stored.checkpoint(&mut position);
+    assert!(stored.chunks.is_empty());
+    let loaded = stored.load();
+    assert_eq!((loaded.source(), loaded.target()), (source(5), target(10_000)));
+}
+
+#[test]
+fn a_jump_keeps_the_map_before_it() {
+    let mut position = Position::new(source(0), target(0), Sequence::ZERO);
+    let mut stored = Stored::default();
+    position.acknowledge(&sparse(0, 10)).unwrap();
+    position.jump(source(100), target(30), Sequence::of_count(10));
+    position.acknowledge(&[Run { source: source(100), target: target(30), length: 5 }]).unwrap();
+    stored.checkpoint(&mut position);
+    assert_eq!(stored.load().map(), position.map());
+}

@@ -1,0 +1,302 @@
+//! Sending: one producer per target broker, whose requests carry many partitions.
+//!
+//! Owns: a connection per target broker, the requests in flight on it.
+//! Promises: appends of a partition are sent in the order in which they were handed in, one batch per partition and
+//! request; each append gets exactly one [`Produced`]; nothing is ever sent twice by itself.
+//! Does not know: what an answer means (see `outcome`), which leader is right.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+use metrics::{Counter, Histogram};
+use tokio::sync::mpsc;
+
+use crate::batch::Stamped;
+use crate::cluster::Cluster;
+use crate::tasks::{Backoff, TaskGroup};
+use crate::telemetry::Metrics;
+use crate::types::{BrokerId, TargetOffset, TopicId, TopicPartition};
+use crate::wire::messages::ProduceResponse;
+use crate::wire::{Connection, PartitionAppend, Pending, ProduceRequest, TopicAppends, WireError};
+
+/// Limits of producing for one link on this daemon.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Requests in flight on one connection. Brokers remember the last five batches of a producer.
+    pub requests_in_flight_max: usize,
+    /// Batch bytes of one request; a single batch may exceed it.
+    pub request_bytes_max: usize,
+    /// How long a broker may wait for its in-sync replicas.
+    pub acknowledge_timeout: Duration,
+}
+
+/// One batch on its way to one mirror partition.
+#[derive(Debug)]
+pub(super) struct Append {
+    pub(super) partition: TopicPartition,
+    pub(super) topic_id: Option<TopicId>,
+    pub(super) batch: Stamped,
+    /// Gives the answer back to the partition, with the number that it gave this append.
+    pub(super) number: u64,
+    pub(super) reply: mpsc::Sender<Produced>,
+}
+
+/// What came of an append.
+#[derive(Debug)]
+pub(super) struct Produced {
+    pub(super) number: u64,
+    pub(super) outcome: Outcome,
+}
+
+/// What the broker said, or that it said nothing.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// An answer: its code, the base offset, and the broker's words.
+    Answered { code: i16, base_offset: Option<TargetOffset>, message: Option<String> },
+    /// It was never sent.
+    NotSent(WireError),
+    /// It was sent, or may have been, and no answer came.
+    Unknown(WireError),
+}
+
+/// The producers of one link on this daemon. Clones share them.
+#[derive(Debug, Clone)]
+pub(super) struct Producers {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    settings: Settings,
+    target: Cluster,
+    tasks: TaskGroup,
+    measures: Measures,
+    by_broker: Mutex<HashMap<BrokerId, mpsc::Sender<Append>>>,
+}
+
+#[derive(Debug, Clone)]
+struct Measures {
+    seconds: Histogram,
+    requests: Counter,
+    lost: Counter,
+}
+
+/// Appends that may wait for one broker before the partitions are held up. Their bytes are bounded by the link's
+/// budget; this bounds their number.
+const WAITING_MAX: usize = 4096;
+
+impl Producers {
+    pub(super) fn new(settings: Settings, target: Cluster, link: &str, metrics: &Metrics, tasks: &TaskGroup) -> Self {
+        let labels = &[("link", link)];
+        let measures = Measures {
+            seconds: metrics.histogram("causeway_produce_seconds", labels),
+            requests: metrics.counter("causeway_produce_requests_total", labels),
+            lost: metrics.counter("causeway_produce_connections_lost_total", labels),
+        };
+        let by_broker = Mutex::new(HashMap::new());
+        Self { shared: Arc::new(Shared { settings, target, tasks: tasks.clone(), measures, by_broker }) }
+    }
+
+    /// Hands an append to the producer of a broker. Waits while too many wait there already.
+    pub(super) async fn append(&self, broker: BrokerId, append: Append) {
+        let queue = self.queue_of(broker);
+        // A closed queue means that the daemon stops: nobody waits for the answer.
+        let _ = queue.send(append).await;
+    }
+
+    fn queue_of(&self, broker: BrokerId) -> mpsc::Sender<Append> {
+        let mut by_broker = self.shared.by_broker.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = by_broker.entry(broker).or_insert_with(|| {
+            let (sender, receiver) = mpsc::channel(WAITING_MAX);
+            let producer = Producer { broker, shared: Arc::clone(&self.shared), queue: receiver };
+            self.shared.tasks.spawn_until_stopped("producer", producer.run());
+            sender
+        });
+        queue.clone()
+    }
+}
+
+struct Producer {
+    broker: BrokerId,
+    shared: Arc<Shared>,
+    queue: mpsc::Receiver<Append>,
+}
+
+/// A request in flight: whom to tell, and since when it is under way.
+struct Sent {
+    appends: Vec<(TopicPartition, Option<TopicId>, u64, mpsc::Sender<Produced>)>,
+    since: Instant,
+}
+
+impl Producer {
+    async fn run(mut self) {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
+        while let Some(first) = self.queue.recv().await {
+            match self.shared.target.client().connect(self.broker).await {
+                Ok(connection) => {
+                    backoff.reset();
+                    self.serve(&connection, first).await;
+                }
+                Err(error) => {
+                    tell(first.number, &first.reply, Outcome::NotSent(error.clone()));
+                    self.refuse_waiting(&error);
+                    backoff.pause().await;
+                }
+            }
+        }
+    }
+
+    fn refuse_waiting(&mut self, error: &WireError) {
+        while let Ok(append) = self.queue.try_recv() {
+            tell(append.number, &append.reply, Outcome::NotSent(error.clone()));
+        }
+    }
+
+    /// Sends and answers until the connection is lost; then everything under way has been answered.
+    async fn serve(&mut self, connection: &Connection, first: Append) {
+        let mut waiting = VecDeque::from([first]);
+        let mut in_flight = FuturesOrdered::new();
+        loop {
+            while in_flight.len() < self.shared.settings.requests_in_flight_max && !waiting.is_empty() {
+                self.take_waiting(&mut waiting);
+                let appends = take_for_request(&mut waiting, self.shared.settings.request_bytes_max);
+                match self.send(connection, appends).await {
+                    Ok(answer) => in_flight.push_back(answer),
+                    Err(error) => return self.lose(error, waiting, in_flight).await,
+                }
+            }
+            tokio::select! {
+                Some(append) = self.queue.recv(), if waiting.len() < WAITING_MAX => waiting.push_back(append),
+                Some((sent, answer)) = in_flight.next() => match answer {
+                    Ok(answer) => self.answer(sent, &answer),
+                    Err(error) => {
+                        tell_all(sent, &Outcome::Unknown(error.clone()));
+                        return self.lose(error, waiting, in_flight).await;
+                    }
+                },
+                else => return,
+            }
+        }
+    }
+
+    fn take_waiting(&mut self, waiting: &mut VecDeque<Append>) {
+        while waiting.len() < WAITING_MAX
+            && let Ok(append) = self.queue.try_recv()
+        {
+            waiting.push_back(append);
+        }
+    }
+
+    async fn send(
+        &self,
+        connection: &Connection,
+        appends: Vec<Append>,
+    ) -> Result<impl Future<Output = (Sent, Result<ProduceResponse, WireError>)> + use<>, WireError> {
+        let mut topics: Vec<TopicAppends> = Vec::new();
+        let mut sent = Sent { appends: Vec::with_capacity(appends.len()), since: Instant::now() };
+        for append in appends {
+            let Append { partition, topic_id, batch, number, reply } = append;
+            let one =
+                PartitionAppend { partition: partition.partition, header: batch.header, body: batch.body.clone() };
+            match topics.iter_mut().find(|topic| topic.name == partition.topic) {
+                Some(topic) => topic.partitions.push(one),
+                None => {
+                    topics.push(TopicAppends { name: partition.topic.clone(), id: topic_id, partitions: vec![one] });
+                }
+            }
+            sent.appends.push((partition, topic_id, number, reply));
+        }
+        let request = ProduceRequest { timeout: self.shared.settings.acknowledge_timeout, topics };
+        let pending: Pending<ProduceResponse> = match connection.start_produce(&request).await {
+            Ok(pending) => pending,
+            Err(error) => {
+                // A connection that breaks while the request is queued may have carried it.
+                tell_all(sent, &Outcome::Unknown(error.clone()));
+                return Err(error);
+            }
+        };
+        self.shared.measures.requests.increment(1);
+        Ok(async move { (sent, pending.await) })
+    }
+
+    fn answer(&self, sent: Sent, response: &ProduceResponse) {
+        self.shared.measures.seconds.record(sent.since.elapsed());
+        let mut answers = HashMap::new();
+        for topic in &response.responses {
+            for partition in &topic.partition_responses {
+                let answer = Outcome::Answered {
+                    code: partition.error_code,
+                    base_offset: TargetOffset::new(partition.base_offset).ok(),
+                    message: partition.error_message.as_ref().map(ToString::to_string),
+                };
+                answers.insert((topic.name.to_string(), topic.topic_id, partition.index), answer);
+            }
+        }
+        for (partition, topic_id, number, reply) in sent.appends {
+            let by_name = (partition.topic.as_str().to_owned(), uuid::Uuid::nil(), partition.partition.0);
+            let by_id = topic_id.map(|id| (String::new(), id.0, partition.partition.0));
+            let answer = answers.remove(&by_name).or_else(|| by_id.and_then(|key| answers.remove(&key)));
+            let outcome = answer.unwrap_or_else(|| {
+                Outcome::Unknown(WireError::Malformed {
+                    address: format!("broker {}", self.broker),
+                    api: "Produce",
+                    reason: format!("no answer for {partition}"),
+                })
+            });
+            tell(number, &reply, outcome);
+        }
+    }
+
+    /// The connection is of no use any more: its requests have no answer, what waited was never sent.
+    async fn lose<F>(&mut self, error: WireError, waiting: VecDeque<Append>, mut in_flight: FuturesOrdered<F>)
+    where
+        F: Future<Output = (Sent, Result<ProduceResponse, WireError>)>,
+    {
+        self.shared.measures.lost.increment(1);
+        tracing::debug!(broker = %self.broker, %error, "lost a connection for producing");
+        while let Some((sent, answer)) = in_flight.next().await {
+            match answer {
+                Ok(answer) => self.answer(sent, &answer),
+                Err(error) => tell_all(sent, &Outcome::Unknown(error)),
+            }
+        }
+        for append in waiting {
+            tell(append.number, &append.reply, Outcome::NotSent(error.clone()));
+        }
+    }
+}
+
+/// Takes what fits into one request: the first waiting batch of each partition, in the order of waiting. Batches
+/// behind another one of their partition keep their place in the line.
+fn take_for_request(waiting: &mut VecDeque<Append>, bytes_max: usize) -> Vec<Append> {
+    let mut taken = Vec::new();
+    let mut passed_over = VecDeque::new();
+    let mut partitions = HashSet::new();
+    let mut bytes = 0;
+    while let Some(append) = waiting.pop_front() {
+        let fits = taken.is_empty() || bytes + append.batch.body.len() <= bytes_max;
+        if partitions.insert(append.partition.clone()) && fits {
+            bytes += append.batch.body.len();
+            taken.push(append);
+        } else {
+            passed_over.push_back(append);
+        }
+    }
+    *waiting = passed_over;
+    taken
+}
+
+fn tell_all(sent: Sent, outcome: &Outcome) {
+    for (_, _, number, reply) in sent.appends {
+        tell(number, &reply, outcome.clone());
+    }
+}
+
+/// The reply queue of a partition holds as many answers as it may have appends under way, so it is never full; a
+/// closed one means that the partition stopped.
+fn tell(number: u64, reply: &mpsc::Sender<Produced>, outcome: Outcome) {
+    let _ = reply.try_send(Produced { number, outcome });
+}

@@ -1,0 +1,139 @@
+//! Being stopped, and being told how to go on.
+//!
+//! Owns: carrying out `resolve` for one partition.
+//! Promises: a decision is carried out once, and only for the stop that it was made about.
+//! Does not know: who decided.
+
+use std::time::Duration;
+
+use super::live::wall_clock_ms;
+use super::partition::Partition;
+use super::plan::Plan;
+use super::position::Position;
+use super::stop::StopReason;
+use super::takeover::next_sequence;
+use crate::cluster::OffsetQuery;
+use crate::store::{Key, PartitionState, ResolutionRecord, StopRecord, Value};
+use crate::tasks::Backoff;
+use crate::types::ResolveVerb;
+
+impl Partition {
+    /// Shows and stores the reason, waits for a person's decision, and carries it out.
+    pub(super) async fn stay_stopped(&mut self, reason: StopReason) {
+        let mut changes = self.services.store.view().changes();
+        let stop = self.show_stopped(&reason);
+        self.store_status().await;
+        let decision = loop {
+            if let Some(decision) = self.decision_about(&stop) {
+                break decision;
+            }
+            if changes.changed().await.is_err() {
+                // The state is closed: the daemon is about to stop.
+                std::future::pending::<()>().await;
+            }
+        };
+        self.carry_out(&decision, &reason).await;
+    }
+
+    fn show_stopped(&self, reason: &StopReason) -> StopRecord {
+        let (link, partition) = (&self.services.settings.link, &self.assignment.source);
+        let mut stop = reason.to_record(wall_clock_ms());
+        // The same stop found again by a new owner keeps its age.
+        let stored = self.services.store.view().position(link, &partition.topic, partition.partition);
+        if let Some(before) = stored.and_then(|record| record.status.stop)
+            && before.reason == stop.reason
+            && before.source_offset == stop.source_offset
+        {
+            stop.since_ms = before.since_ms;
+        }
+        tracing::error!(%link, %partition, reason = %stop.reason, "stopped: {}", stop.message);
+        self.services.measures.stop(&stop.reason);
+        let mut live = self.live.lock();
+        live.state = PartitionState::Stopped;
+        live.stop = Some(stop.clone());
+        live.trouble = None;
+        stop
+    }
+
+    /// Stores the status with the position as it is. Failing is no harm: the partition writes nothing else, and a
+    /// successor finds the same cause.
+    async fn store_status(&self) {
+        let Some(checkpoint) = self.position_write() else { return };
+        if let Err(error) = self.services.store.write(&self.assignment.lease, vec![checkpoint]).await {
+            tracing::warn!(partition = %self.assignment.source, %error, "can't store why the partition stopped");
+        }
+    }
+
+    fn decision_about(&self, stop: &StopRecord) -> Option<ResolutionRecord> {
+        let (link, topic, partition) = self.key();
+        let value = self.services.store.view().get(&Key::Resolution { link, topic, partition })?;
+        let Value::Resolution(decision) = value.as_ref() else { return None };
+        let is_about_it = decision.reason == stop.reason && decision.source_offset == stop.source_offset;
+        let is_new = self.live.lock().resolution != Some(decision.id);
+        (is_about_it && is_new).then(|| decision.clone())
+    }
+
+    async fn carry_out(&mut self, decision: &ResolutionRecord, reason: &StopReason) {
+        tracing::warn!(
+            link = %self.services.settings.link, partition = %self.assignment.source, who = %decision.who,
+            verb = decision.verb.name(), reason = reason.word(), "resolved"
+        );
+        let position = match decision.verb {
+            ResolveVerb::Retry => None,
+            ResolveVerb::Skip | ResolveVerb::AcceptGap => self.position_now().map(|mut position| {
+                if let Some(beyond) = reason.beyond() {
+                    position = resumed_at(position, beyond);
+                }
+                position
+            }),
+            ResolveVerb::Translate => {
+                let (seen, _) = self.observe().await;
+                self.position_now().map(|mut position| {
+                    position.jump(position.source(), seen.log_end, next_sequence(&seen));
+                    position
+                })
+            }
+            ResolveVerb::Remirror => self.begin_again().await,
+        };
+        if let Some(position) = position {
+            self.live.lock().position = Some(position);
+            self.plan = Some(Plan::default());
+        }
+        let mut live = self.live.lock();
+        live.resolution = Some(decision.id);
+        live.stop = None;
+        live.state = PartitionState::Starting;
+    }
+
+    fn position_now(&self) -> Option<Position> {
+        self.live.lock().position.clone()
+    }
+
+    /// From the source's log start, behind what the target holds.
+    async fn begin_again(&self) -> Option<Position> {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let source = loop {
+            match self.source_offset(OffsetQuery::LogStart).await {
+                Some(source) => break source,
+                None => backoff.pause().await,
+            }
+        };
+        let (seen, _) = self.observe().await;
+        let sequence = next_sequence(&seen);
+        let mut position = self.position_now().unwrap_or_else(|| Position::new(source, seen.log_end, sequence));
+        position.restart(source, seen.log_end, sequence);
+        Some(position)
+    }
+}
+
+/// The position after what is left out. Back, where the source's log now ends before it: then the map so far holds
+/// for the old log only, and a new one begins.
+fn resumed_at(mut position: Position, beyond: crate::types::SourceOffset) -> Position {
+    if beyond >= position.source() {
+        position.advance_source(beyond);
+    } else {
+        position.restart(beyond, position.target(), position.sequence());
+    }
+    position.last_epoch = None;
+    position
+}

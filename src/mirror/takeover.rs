@@ -1,0 +1,260 @@
+//! Taking over a partition: from what is stored and what the target's log shows to where to go on.
+//!
+//! Owns: carrying out the findings of `reconcile`.
+//! Promises: the position that comes out explains every record of the target's log behind the checkpoint; it is
+//! stored, with what a former owner may still append, before anything is sent.
+//! Does not know: copying.
+
+use std::time::Duration;
+
+use super::fetch::FetchPosition;
+use super::partition::{Ended, Known, Partition};
+use super::plan::{Plan, lay_out};
+use super::position::Position;
+use super::reconcile::{Expectation, Finding, Observation, reconcile};
+use super::stop::StopReason;
+use super::target;
+use crate::batch::SourceRun;
+use crate::cluster::{ClusterError, OffsetQuery};
+use crate::offset_map::OffsetMap;
+use crate::store::{PlanRecord, StartAt, StoreError};
+use crate::tasks::Backoff;
+use crate::types::{Sequence, SourceOffset, TargetOffset};
+
+/// How often the same inexplicable log end must be seen before it counts as foreign: a former owner's request may
+/// arrive between the two questions of one observation.
+const FOREIGN_SIGHTINGS: u32 = 3;
+
+/// Why a judgement could not be made, or need not.
+enum Judgement {
+    Ended(Ended),
+    Unreadable(ClusterError),
+}
+
+impl From<ClusterError> for Judgement {
+    fn from(error: ClusterError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+/// The same observation, seen in a row.
+#[derive(Default)]
+struct Sightings {
+    last: Option<Observation>,
+    count: u32,
+}
+
+impl Sightings {
+    fn add(&mut self, seen: Observation) -> u32 {
+        self.count = if self.last == Some(seen) { self.count + 1 } else { 1 };
+        self.last = Some(seen);
+        self.count
+    }
+}
+
+impl Partition {
+    /// Finds out where we are, on both sides, and stores it.
+    pub(super) async fn take_over(&mut self) -> Result<(Plan, FetchPosition), Ended> {
+        let in_memory = self.live.lock().position.clone();
+        let mut known = match (in_memory, self.plan.take()) {
+            (Some(position), Some(plan)) => Known { position, plan },
+            (_, _) => self.load().await?,
+        };
+        let reconciled = self.reconcile_known(&mut known).await;
+        if reconciled.is_ok() {
+            // Until a hole is seen, the source is taken to have none: then the first batch need not wait for a plan.
+            let guess = SourceRun { source: known.position.source(), length: self.services.settings.plan_ahead };
+            let runs = lay_out(known.position.target(), [guess]);
+            known.plan = Plan::from_runs(runs, known.plan.inherited().to_vec()).unwrap_or_default();
+        }
+        let from = FetchPosition { offset: known.position.source(), last_epoch: known.position.last_epoch };
+        self.plan = Some(known.plan.clone());
+        self.live.lock().position = Some(known.position);
+        reconciled?;
+        self.store_taken_over(&known.plan).await?;
+        Ok((known.plan, from))
+    }
+
+    async fn reconcile_known(&self, known: &mut Known) -> Result<(), Ended> {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
+        let mut sightings = Sightings::default();
+        loop {
+            let (seen, _) = self.observe().await;
+            match self.judge(known, &seen, &mut sightings).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => backoff.pause().await,
+                Err(Judgement::Ended(ended)) => return Err(ended),
+                Err(Judgement::Unreadable(error)) => self.wait_out(&error, &mut backoff).await,
+            }
+        }
+    }
+
+    /// Brings position and plan in line with what was seen. False: look again.
+    async fn judge(&self, known: &mut Known, seen: &Observation, sightings: &mut Sightings) -> Result<bool, Judgement> {
+        let expected = self.expectation(known);
+        let mut finding = reconcile(&expected, seen);
+        if finding == Finding::Unproven {
+            let from = (expected.acknowledged, expected.sequence);
+            let target = &self.services.target;
+            let writer = self.services.writer;
+            let ours = target::is_ours(target, &self.assignment.target, writer, from, seen.log_end).await?;
+            finding = if ours { Finding::Ours } else { Finding::Foreign };
+        }
+        match finding {
+            Finding::Ours | Finding::Unproven => {
+                self.follow_plan(known, seen.log_end).map_err(Judgement::Ended)?;
+                Ok(true)
+            }
+            Finding::Fenced => {
+                let source_offset = known.position.source();
+                Err(Judgement::Ended(Ended::Stopped(StopReason::Fenced { source_offset })))
+            }
+            Finding::Lost | Finding::Foreign => {
+                if sightings.add(*seen) < FOREIGN_SIGHTINGS {
+                    return Ok(false);
+                }
+                self.judge_surprise(known, seen, finding).await
+            }
+        }
+    }
+
+    /// The log is not where it must be, and stays so.
+    async fn judge_surprise(&self, known: &mut Known, seen: &Observation, finding: Finding) -> Result<bool, Judgement> {
+        let source_offset = known.position.source();
+        let id = self.assignment.target_topic_id;
+        if !target::is_same_topic(&self.services.target, &self.assignment.target, id).await? {
+            let reason = StopReason::TargetRecreated { source_offset };
+            return Err(Judgement::Ended(Ended::Stopped(reason)));
+        }
+        let expected = known.position.target();
+        if finding == Finding::Lost {
+            let sequence = next_sequence(seen);
+            if known.position.rewind(seen.log_end, sequence) {
+                tracing::error!(
+                    link = %self.services.settings.link, partition = %self.assignment.target,
+                    acknowledged = %expected, log_end = %seen.log_end, again_from = %known.position.source(),
+                    "the target lost acknowledged records; they are copied again"
+                );
+                self.services.measures.breach("lost_acknowledged");
+                known.plan = Plan::default();
+                return Ok(true);
+            }
+        }
+        let reason = StopReason::ForeignWrite { expected, log_end: seen.log_end, source_offset };
+        Err(Judgement::Ended(Ended::Stopped(reason)))
+    }
+
+    /// All up to `log_end` is ours: the plan says which source records they are.
+    fn follow_plan(&self, known: &mut Known, log_end: TargetOffset) -> Result<(), Ended> {
+        let from = known.position.target();
+        if log_end > from {
+            let runs = known.plan.between(from, log_end);
+            if let Err(error) = known.position.acknowledge(&runs) {
+                return Err(self.contradiction(known, &error.to_string()));
+            }
+            if known.position.target() != log_end {
+                return Err(self.contradiction(known, "the plan does not reach the target's log end"));
+            }
+            known.position.last_epoch = None;
+        }
+        let inherited = known.plan.inherit_from(log_end);
+        known.plan = Plan::from_runs(Vec::new(), inherited).unwrap_or_default();
+        Ok(())
+    }
+
+    fn contradiction(&self, known: &Known, message: &str) -> Ended {
+        let message =
+            format!("the stored position and plan of {} contradict each other: {message}", self.assignment.target);
+        Ended::Stopped(StopReason::State { message, source_offset: known.position.source() })
+    }
+
+    fn expectation(&self, known: &Known) -> Expectation {
+        let acknowledged = known.position.target();
+        Expectation {
+            acknowledged,
+            sequence: known.position.sequence(),
+            planned_end: known.plan.end().unwrap_or(acknowledged).max(acknowledged),
+            epoch: self.services.writer.1,
+        }
+    }
+
+    /// What is stored of this partition; for one that was never mirrored, where it shall begin.
+    async fn load(&self) -> Result<Known, Ended> {
+        let view = self.services.store.view();
+        let link = &self.services.settings.link;
+        let (topic, index) = (&self.assignment.source.topic, self.assignment.source.partition);
+        let Some(record) = view.position(link, topic, index) else {
+            return self.begin().await;
+        };
+        self.live.lock().resolution = record.resolution;
+        if record.source_topic_id != self.assignment.source_topic_id
+            || record.target_topic_id != self.assignment.target_topic_id
+        {
+            // The topic's owner let another life of the topic begin: the old position has no meaning in it.
+            return self.begin().await;
+        }
+        let unreadable =
+            |message: String| Ended::Stopped(StopReason::State { message, source_offset: record.source_position });
+        let position =
+            Position::load(&record, &view.map_chunks(link, topic, index)).map_err(|e| unreadable(e.to_string()))?;
+        let plan = match view.plan(link, topic, index) {
+            Some(plan) => read_plan(&plan).ok_or_else(|| unreadable("the stored plan can't be read".to_owned()))?,
+            None => Plan::default(),
+        };
+        Ok(Known { position, plan })
+    }
+
+    /// Begins a copy: at the end of what the target holds, from where the configuration says.
+    async fn begin(&self) -> Result<Known, Ended> {
+        let query = match self.assignment.start {
+            StartAt::Earliest => OffsetQuery::LogStart,
+            StartAt::Latest => OffsetQuery::HighWatermark,
+            StartAt::Timestamp(timestamp) => OffsetQuery::Timestamp(timestamp),
+        };
+        let source = match self.source_offset(query).await {
+            Some(source) => source,
+            // Nothing is that young: begin with what comes next.
+            None => self.source_offset(OffsetQuery::HighWatermark).await.unwrap_or(SourceOffset::ZERO),
+        };
+        let (seen, _) = self.observe().await;
+        let sequence = next_sequence(&seen);
+        Ok(Known { position: Position::new(source, seen.log_end, sequence), plan: Plan::default() })
+    }
+
+    /// Stores position and inherited plan, before anything is sent that a successor would have to explain.
+    async fn store_taken_over(&self, plan: &Plan) -> Result<(), Ended> {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+        let (link, source) = (&self.services.settings.link, &self.assignment.source);
+        let closed = self.live.lock().position.as_mut().map(|position| position.close_chunks(link, source));
+        let mut writes = closed.unwrap_or_default();
+        writes.extend(self.position_write());
+        writes.push(self.plan_write(plan));
+        loop {
+            match self.services.store.write(&self.assignment.lease, writes.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(StoreError::LeaseLost { .. } | StoreError::Unusable(_)) => return Err(Ended::Over),
+                Err(StoreError::Unavailable(reason)) => {
+                    self.live.lock().trouble = Some(format!("state could not be written: {reason}"));
+                    backoff.pause().await;
+                }
+            }
+        }
+    }
+}
+
+/// The sequence that the next append must have.
+pub(super) fn next_sequence(seen: &Observation) -> Sequence {
+    match seen.state {
+        Some((_, Some(last))) => last.plus(1),
+        // No producer state: any sequence is taken where the log held records before, and 0 where it never did
+        // (KAFKA-15591). Counting by offsets gives both, and is the same for every owner.
+        Some((_, None)) | None => Sequence::of_count(seen.log_end.get().unsigned_abs()),
+    }
+}
+
+/// A stored plan.
+fn read_plan(record: &PlanRecord) -> Option<Plan> {
+    let runs = OffsetMap::decode(&record.runs).ok()?;
+    let inherited = OffsetMap::decode(&record.inherited).ok()?;
+    Plan::from_runs(runs, inherited)
+}

@@ -1,0 +1,111 @@
+//! Reading the target's log: what it holds of ours.
+//!
+//! Owns: the order of the three questions to a leader, on which the compare-and-swap rests.
+//! Promises: what is observed is replicated and was true of one leader at one epoch.
+//! Does not know: what follows.
+//!
+//! The order matters. Producer state first, log end second: whatever a former owner appends between the two makes the
+//! log end later than the state says, so that our next append gets "out of order" and nothing is written. The other
+//! way round, the state would be newer than the log end, and our append would be accepted a second time.
+
+use std::time::Duration;
+
+use super::reconcile::Observation;
+use crate::batch::{BatchHeader, split};
+use crate::cluster::{Cluster, ClusterError, Isolation};
+use crate::types::{ProducerEpoch, ProducerId, Sequence, TargetOffset, TopicId, TopicPartition};
+use crate::wire::Leader;
+
+/// How long to wait before the high watermark is asked for again.
+const HIGH_WATERMARK_PAUSE: Duration = Duration::from_millis(20);
+/// Bytes of one read of batch headers.
+const WALK_BYTES: usize = 4 << 20;
+
+/// Asks the leader for producer state, then for the log end, and waits until the high watermark has reached it. A
+/// leader that changes meanwhile is an error: ask again.
+pub(super) async fn observe(
+    target: &Cluster,
+    partition: &TopicPartition,
+    producer_id: ProducerId,
+) -> Result<(Observation, Leader), ClusterError> {
+    let leader = target.leader(partition).await?;
+    let state = target.producer_state(partition, leader, producer_id).await?;
+    let end = target.epoch_end(partition, leader, leader.epoch).await?;
+    let log_end = TargetOffset::new(end.end_offset).unwrap_or(TargetOffset::ZERO);
+    while target.high_watermark(partition, leader).await? < log_end.get() {
+        tokio::time::sleep(HIGH_WATERMARK_PAUSE).await;
+    }
+    Ok((Observation { state: state.map(|state| (state.epoch, state.last_sequence)), log_end }, leader))
+}
+
+/// Whether all batches between two target offsets are this link's, with the sequences that they must have. Batches
+/// that retention or compaction took are not missed: offsets and sequences of the others still tell.
+pub(super) async fn is_ours(
+    target: &Cluster,
+    partition: &TopicPartition,
+    writer: (ProducerId, ProducerEpoch),
+    from: (TargetOffset, Sequence),
+    to: TargetOffset,
+) -> Result<bool, ClusterError> {
+    let (start, sequence) = from;
+    let mut at = start.get();
+    while at < to.get() {
+        let read = match target.fetch_once(partition, at, WALK_BYTES, Isolation::ReadUncommitted).await {
+            Ok(read) => read,
+            Err(error) if error.code() == Some(OFFSET_OUT_OF_RANGE) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let Ok(batches) = split(read.records) else { return Ok(false) };
+        let Some(last) = batches.last() else { return Ok(true) };
+        let has_stranger = batches.iter().map(|batch| &batch.header).any(|header| {
+            header.last_offset() >= start.get()
+                && header.base_offset < to.get()
+                && !is_ours_at(header, writer, start, sequence)
+        });
+        if has_stranger {
+            return Ok(false);
+        }
+        at = last.header.last_offset() + 1;
+    }
+    Ok(true)
+}
+
+const OFFSET_OUT_OF_RANGE: i16 = 1;
+
+fn is_ours_at(
+    header: &BatchHeader,
+    writer: (ProducerId, ProducerEpoch),
+    start: TargetOffset,
+    sequence: Sequence,
+) -> bool {
+    let Ok(base) = TargetOffset::new(header.base_offset) else { return false };
+    header.producer_id == writer.0.0
+        && header.producer_epoch == writer.1.0
+        && base >= start
+        && Sequence::from_kafka(header.base_sequence) == Some(sequence.plus(base.distance_from(start)))
+}
+
+/// The CRC of the batch that begins at a target offset; `None` when no batch begins there.
+pub(super) async fn crc_at(
+    target: &Cluster,
+    partition: &TopicPartition,
+    at: TargetOffset,
+) -> Result<Option<u32>, ClusterError> {
+    let read = target.fetch_once(partition, at.get(), WALK_BYTES, Isolation::ReadUncommitted).await?;
+    let batches = split(read.records).unwrap_or_default();
+    Ok(batches.iter().find(|batch| batch.header.base_offset == at.get()).map(|batch| batch.header.crc))
+}
+
+/// Whether the topic is still the one that was mirrored into, where the cluster tells ids.
+pub(super) async fn is_same_topic(
+    target: &Cluster,
+    partition: &TopicPartition,
+    id: Option<TopicId>,
+) -> Result<bool, ClusterError> {
+    let metadata = target.metadata(Some(std::slice::from_ref(&partition.topic))).await?;
+    let now = metadata.topics.get(&partition.topic).and_then(|topic| topic.id);
+    Ok(match (id, now) {
+        (Some(id), Some(now)) => id == now,
+        (None, _) | (_, None) => true,
+    })
+}

@@ -1,0 +1,158 @@
+//! The batches of one partition that are on their way, in order.
+//!
+//! Owns: [`Window`] and [`InFlight`].
+//! Promises: a batch leaves the window only by an acknowledgement, or by a look at the log; what is sent again is
+//! the same bytes with the same sequence.
+//! Does not know: brokers, tasks, clocks.
+
+use std::collections::VecDeque;
+
+use super::producer::Outcome;
+use crate::batch::{Prepared, Stamp, Stamped};
+use crate::types::{Run, SourceOffset, TargetOffset};
+
+/// One batch with its place on both sides.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    /// Where it must land.
+    pub(super) runs: Vec<Run>,
+    pub(super) target: TargetOffset,
+    pub(super) target_end: TargetOffset,
+    /// The source offset to go on from after it.
+    pub(super) next_source: SourceOffset,
+    pub(super) batch: Stamped,
+    pub(super) prepared: Prepared,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Not sent, or to be sent again.
+    Waiting,
+    Sent {
+        number: u64,
+    },
+    Answered(Outcome),
+}
+
+/// The batches in flight, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    batches: VecDeque<InFlight>,
+}
+
+/// What the front of the window allows.
+#[derive(Debug)]
+pub(super) enum Front {
+    /// The oldest batch has no answer yet, or there is none.
+    Open,
+    /// The oldest batch landed where it must.
+    Acknowledged(Box<InFlight>),
+    /// The oldest answered batch did not; all others have been answered too.
+    Unsettled(Outcome),
+}
+
+impl Window {
+    pub(super) fn len(&self) -> usize {
+        self.batches.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// The batches, oldest first.
+    pub(super) fn batches(&self) -> impl Iterator<Item = &InFlight> {
+        self.batches.iter()
+    }
+
+    /// Stamps a prepared batch and puts it behind the others, to be sent.
+    pub(super) fn push(&mut self, prepared: Prepared, stamp: &Stamp, runs: Vec<Run>, target: TargetOffset) {
+        let batch = prepared.stamp(stamp);
+        self.batches.push_back(InFlight {
+            target,
+            target_end: target.plus(u64::from(prepared.record_count)),
+            next_source: prepared.next_source,
+            runs,
+            batch,
+            prepared,
+            stage: Stage::Waiting,
+        });
+    }
+
+    /// How many were sent and have no answer.
+    pub(super) fn under_way(&self) -> usize {
+        self.batches.iter().filter(|batch| matches!(batch.stage, Stage::Sent { .. })).count()
+    }
+
+    /// The oldest batch that waits to be sent.
+    pub(super) fn next_waiting(&self) -> Option<&InFlight> {
+        self.batches.iter().find(|batch| matches!(batch.stage, Stage::Waiting))
+    }
+
+    /// Notes that the oldest waiting batch is sent under this number.
+    pub(super) fn mark_sent(&mut self, number: u64) {
+        if let Some(batch) = self.batches.iter_mut().find(|batch| matches!(batch.stage, Stage::Waiting)) {
+            batch.stage = Stage::Sent { number };
+        }
+    }
+
+    /// Notes an answer. Numbers of batches that are no longer in the window are passed over.
+    pub(super) fn mark_answered(&mut self, answered: u64, outcome: Outcome) {
+        let sent = |batch: &&mut InFlight| matches!(batch.stage, Stage::Sent { number } if number == answered);
+        if let Some(batch) = self.batches.iter_mut().find(sent) {
+            batch.stage = Stage::Answered(outcome);
+        }
+    }
+
+    /// Takes the oldest batch off if it landed where it must.
+    pub(super) fn take_front(&mut self) -> Front {
+        match self.batches.front() {
+            Some(InFlight { stage: Stage::Answered(outcome), target, .. }) if landed_at(outcome, *target) => {
+                match self.batches.pop_front() {
+                    Some(front) => Front::Acknowledged(Box::new(front)),
+                    None => Front::Open,
+                }
+            }
+            Some(InFlight { stage: Stage::Answered(outcome), .. }) if self.under_way() == 0 => {
+                Front::Unsettled(outcome.clone())
+            }
+            Some(_) | None => Front::Open,
+        }
+    }
+
+    /// Whether an answer came that was not good: nothing else may be sent until the log was looked at.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.batches.iter().any(|batch| match &batch.stage {
+            Stage::Answered(outcome) => !landed_at(outcome, batch.target),
+            Stage::Waiting | Stage::Sent { .. } => false,
+        })
+    }
+
+    /// The log ends at `log_end`: takes off what lies before it. The rest waits to be sent again, as it is. `None`
+    /// when the log ends inside a batch or behind the last one: then the window does not describe the log.
+    pub(super) fn settle(&mut self, log_end: TargetOffset) -> Option<Vec<InFlight>> {
+        let starts = self.batches.iter().map(|batch| batch.target);
+        let ends = self.batches.iter().map(|batch| batch.target_end);
+        if !starts.chain(ends).any(|boundary| boundary == log_end) {
+            return None;
+        }
+        let mut landed = Vec::new();
+        while self.batches.front().is_some_and(|front| front.target_end <= log_end) {
+            landed.extend(self.batches.pop_front());
+        }
+        for batch in &mut self.batches {
+            batch.stage = Stage::Waiting;
+        }
+        Some(landed)
+    }
+
+    /// Where the last batch ends.
+    pub(super) fn target_end(&self) -> Option<TargetOffset> {
+        self.batches.back().map(|batch| batch.target_end)
+    }
+}
+
+fn landed_at(outcome: &Outcome, expected: TargetOffset) -> bool {
+    matches!(outcome, Outcome::Answered { code: 0, base_offset: Some(base), .. } if *base == expected)
+}

@@ -1,0 +1,129 @@
+//! The table of all metrics: whoever measures registers by these names, and `docs/metrics.md` lists the same.
+
+/// What kind of number a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises; its name ends in `_total`.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Counts observations in buckets.
+    Histogram,
+}
+
+impl Kind {
+    /// The word of Prometheus' text form.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// The full name.
+    pub name: &'static str,
+    /// What kind of number it is.
+    pub kind: Kind,
+    /// What is counted: `seconds`, `bytes`, `records`, or what else one of it is.
+    pub unit: &'static str,
+    /// The labels it is registered with, in no order.
+    pub labels: &'static [&'static str],
+    /// One sentence, without line ends.
+    pub help: &'static str,
+}
+
+macro_rules! table {
+    ($($constant:ident = $name:literal, $kind:ident, $unit:literal, [$($label:literal),*], $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: &str = $name;
+        )*
+
+        /// All metrics, in the order in which people look at them.
+        pub const TABLE: &[Description] = &[$(
+            Description { name: $name, kind: Kind::$kind, unit: $unit, labels: &[$($label),*], help: $help },
+        )*];
+    };
+}
+
+table! {
+    LAG_RECORDS = "causeway_lag_records", Gauge, "records", ["link", "topic", "partition"],
+        "High watermark at the source minus source position; absent while the source is unreachable.";
+    LAG_SECONDS = "causeway_lag_seconds", Gauge, "seconds", ["link", "topic", "partition"],
+        "Age of the oldest high watermark that is not yet acknowledged; keeps growing while the source is unreachable.";
+    SOURCE_CONTACT_AGE_SECONDS = "causeway_source_contact_age_seconds", Gauge, "seconds",
+        ["link", "topic", "partition"],
+        "Time since the source last answered about the partition.";
+    SOURCE_POSITION = "causeway_source_position", Gauge, "offset", ["link", "topic", "partition"],
+        "Next source offset to copy: all before it are acknowledged by the target.";
+    TARGET_POSITION = "causeway_target_position", Gauge, "offset", ["link", "topic", "partition"],
+        "Target offset of the next record.";
+    RECORDS_TOTAL = "causeway_records_total", Counter, "records", ["link", "topic", "partition"],
+        "Records that the target acknowledged.";
+    BYTES_TOTAL = "causeway_bytes_total", Counter, "bytes", ["link", "topic", "partition"],
+        "Bytes of record batches that the target acknowledged.";
+    BATCHES_TOTAL = "causeway_batches_total", Counter, "batches", ["link", "surgery"],
+        "Batches that were made ready for the target, by what was done to them: restamp, merge or rebuild.";
+    LOOP_DROPPED_BATCHES_TOTAL = "causeway_loop_dropped_batches_total", Counter, "batches", ["link"],
+        "Batches left out because they came from the link's own target.";
+    PARTITION_STOPPED = "causeway_partition_stopped", Gauge, "1 or 0", ["link", "topic", "partition"],
+        "1 while the mirror partition is stopped and waits for a person.";
+    STOPS_TOTAL = "causeway_stops_total", Counter, "stops", ["link", "reason"],
+        "Times that a mirror partition stopped, by reason.";
+    BREACHES_TOTAL = "causeway_breaches_total", Counter, "breaches", ["link", "reason"],
+        "Times that the target's log was not what it must be: foreign writes, lost data, unexpected offsets.";
+    TOPIC_STATE = "causeway_topic_state", Gauge, "state", ["link", "topic"],
+        "State of the mirror topic as a number: 0 mirroring, 1 paused, 2 fast forwarding, 3 starting, 4 stopped.";
+    END_TO_END_SECONDS = "causeway_end_to_end_seconds", Histogram, "seconds", ["link", "topic"],
+        "From a batch's largest timestamp, by the clock that set it, to the target's acknowledgement.";
+    FETCH_SECONDS = "causeway_fetch_seconds", Histogram, "seconds", ["cluster", "broker"],
+        "From sending a fetch request to its response, of responses with data, the broker's waiting included.";
+    FETCH_REQUESTS_TOTAL = "causeway_fetch_requests_total", Counter, "requests", ["cluster", "broker", "outcome"],
+        "Fetch requests by what became of them: answered, refused or failed.";
+    FETCH_BYTES_TOTAL = "causeway_fetch_bytes_total", Counter, "bytes", ["cluster", "broker"],
+        "Bytes of record batches that were fetched, those included that are left out afterwards.";
+    PRODUCE_SECONDS = "causeway_produce_seconds", Histogram, "seconds", ["link"],
+        "From sending a produce request to its acknowledgement by the target broker.";
+    PRODUCE_REQUESTS_TOTAL = "causeway_produce_requests_total", Counter, "requests", ["link"],
+        "Produce requests sent.";
+    PRODUCE_CONNECTIONS_LOST_TOTAL = "causeway_produce_connections_lost_total", Counter, "connections", ["link"],
+        "Connections to target brokers lost while produce requests were on their way.";
+    PRODUCE_ERRORS_TOTAL = "causeway_produce_errors_total", Counter, "errors", ["link", "code"],
+        "Error answers of target brokers to produce requests, per partition in the request, by Kafka's error code.";
+    RETRIES_TOTAL = "causeway_retries_total", Counter, "retries", ["link", "operation"],
+        "Things tried again after a failure: fetch, produce, settle or admin.";
+    STATE_WRITES_TOTAL = "causeway_state_writes_total", Counter, "transactions", ["cluster", "outcome"],
+        "Transactions on the state topic of a target cluster: committed, refused or failed.";
+    STATE_WRITE_SECONDS = "causeway_state_write_seconds", Histogram, "seconds", ["cluster"],
+        "From the first record of a transaction on the state topic to its commit.";
+    MEMORY_BUDGET_USED_BYTES = "causeway_memory_budget_used_bytes", Gauge, "bytes", ["link"],
+        "Memory held by records on their way.";
+    MEMORY_BUDGET_MAX_BYTES = "causeway_memory_budget_max_bytes", Gauge, "bytes", ["link"],
+        "The most memory that records on their way may hold.";
+    CLUSTER_REACHABLE = "causeway_cluster_reachable", Gauge, "1 or 0", ["cluster"],
+        "1 when the last attempt to reach the cluster succeeded.";
+    ACCESS_PROBLEMS = "causeway_access_problems", Gauge, "problems", ["cluster", "kind"],
+        "What the cluster refuses at the moment: kind authentication (log-in) or authorization (missing permissions).";
+    CONFIG_MISMATCH = "causeway_config_mismatch", Gauge, "1 or 0", ["link"],
+        "1 while this daemon's file differs from the settings that the link works by.";
+    SHARDS_OWNED = "causeway_shards_owned", Gauge, "shards", ["cluster"],
+        "Shards of the target cluster's state topic that this daemon owns.";
+    READY = "causeway_ready", Gauge, "1 or 0", [],
+        "1 while the daemon is ready, as /readyz says.";
+    START_TIME_SECONDS = "causeway_start_time_seconds", Gauge, "seconds", [],
+        "When the daemon started, seconds since 1970.";
+    BUILD_INFO = "causeway_build_info", Gauge, "1", ["version"],
+        "Always 1; the version is in the label.";
+}
+
+/// The row of a name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Description> {
+    TABLE.iter().find(|description| description.name == name)
+}

@@ -1,0 +1,100 @@
+//! The `causeway.toml` of a test.
+//!
+//! Owns: the text of the file.
+//! Promises: what the test doesn't say is what an operator would write.
+//! Does not know: the daemon's own parser.
+
+use std::fmt::Write as _;
+
+use crate::broker::Cluster;
+
+/// The name of the link that most tests have.
+pub const LINK: &str = "test";
+
+/// One file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The group of daemons; each test has its own, so that state topics don't meet.
+    pub group: String,
+    clusters: Vec<(String, Vec<(String, String)>)>,
+    links: Vec<Link>,
+}
+
+/// One link.
+#[derive(Debug, Clone)]
+struct Link {
+    name: String,
+    source: String,
+    target: String,
+    /// The lines of each topics entry.
+    topics: Vec<Vec<String>>,
+}
+
+impl Config {
+    /// One link named [`LINK`] from `source` to `target`, without topics yet.
+    pub fn new(group: &str, source: &Cluster, target: &Cluster) -> Self {
+        Self { group: group.into(), clusters: Vec::new(), links: Vec::new() }
+            .cluster("source", &plain(source))
+            .cluster("target", &plain(target))
+            .link(LINK, "source", "target")
+    }
+
+    /// Names a cluster, or replaces how it is reached.
+    pub fn cluster(mut self, name: &str, properties: &[(String, String)]) -> Self {
+        self.clusters.retain(|(known, _)| known != name);
+        self.clusters.push((name.into(), properties.to_vec()));
+        self
+    }
+
+    /// Adds a link; what follows is about it.
+    pub fn link(mut self, name: &str, source: &str, target: &str) -> Self {
+        let (name, source, target) = (name.into(), source.into(), target.into());
+        self.links.push(Link { name, source, target, topics: Vec::new() });
+        self
+    }
+
+    /// Mirrors topics whose whole name matches.
+    pub fn matching(self, pattern: &str) -> Self {
+        self.topics(&[&format!("match = '{pattern}'")])
+    }
+
+    /// A topics entry with these lines.
+    pub fn topics(mut self, lines: &[&str]) -> Self {
+        self.last().topics.push(lines.iter().map(|l| (*l).to_owned()).collect());
+        self
+    }
+
+    fn last(&mut self) -> &mut Link {
+        self.links.last_mut().expect("a link")
+    }
+
+    /// The file for one daemon.
+    pub fn render(&self, id: &str, port: u16, token_file: &str) -> String {
+        let mut text = format!(
+            "[daemon]\nid = \"{id}\"\ngroup = \"{}\"\nlisten = \"127.0.0.1:{port}\"\n\
+             api_token = {{ file = \"{token_file}\" }}\n",
+            self.group
+        );
+        for (name, properties) in &self.clusters {
+            let _ = writeln!(text, "\n[cluster.{name}]");
+            for (key, value) in properties {
+                let _ = writeln!(text, "{key} = \"{value}\"");
+            }
+        }
+        for link in &self.links {
+            let name = &link.name;
+            let _ = writeln!(text, "\n[link.{name}]\nsource = \"{}\"\ntarget = \"{}\"", link.source, link.target);
+            let _ = writeln!(text, "offsets = \"translate\"\nstart = \"earliest\"");
+            for entry in &link.topics {
+                let _ = writeln!(text, "\n[[link.{name}.topics]]\n{}", entry.join("\n"));
+            }
+            let _ = writeln!(text, "\n[link.{name}.sync]\ninterval = \"1s\"");
+        }
+        text
+    }
+}
+
+/// How to reach a cluster without TLS and SASL.
+fn plain(cluster: &Cluster) -> Vec<(String, String)> {
+    vec![("bootstrap.servers".into(), cluster.bootstrap())]
+}

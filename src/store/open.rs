@@ -17,8 +17,16 @@ use crate::shards::{
     WriterSettings, keep_membership, run_writer,
 };
 use crate::tasks::TaskGroup;
+use crate::types::{InvalidName, TopicName};
 
 /// The state topic of a daemon group.
+///
+/// # Errors
+/// Kafka does not allow a topic of this name: the group's name is too long.
+pub fn state_topic(group: &str) -> Result<TopicName, InvalidName> {
+    TopicName::new(&topic_name(group))
+}
+
 pub(super) fn topic_name(group: &str) -> String {
     format!("__causeway.{group}")
 }

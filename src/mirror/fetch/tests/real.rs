@@ -9,8 +9,11 @@ use crate::cluster::NewTopic;
 use crate::cluster::tests::broker::Broker;
 use crate::types::ClusterName;
 use crate::wire::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
+use crate::wire::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use crate::wire::messages::elect_leaders_request::TopicPartitions;
-use crate::wire::messages::{AlterPartitionReassignmentsRequest, BrokerId, ElectLeadersRequest};
+use crate::wire::messages::{
+    AlterPartitionReassignmentsRequest, BrokerId, DeleteRecordsRequest, DeleteTopicsRequest, ElectLeadersRequest,
+};
 use crate::wire::{Client, Route, Settings as WireSettings};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -119,6 +122,75 @@ async fn everything_comes_once_and_in_order() {
     }
 }
 
+async fn end(inbox: &mut Inbox) -> FetchStop {
+    loop {
+        if let FetchEvent::Stopped(stop) = tokio::time::timeout(LIMIT, inbox.recv()).await.unwrap().unwrap() {
+            return stop;
+        }
+    }
+}
+
+async fn delete_topic(cluster: &Cluster, name: &str) {
+    let name = kafka_protocol::protocol::StrBytes::from_string(name.to_owned());
+    let request = DeleteTopicsRequest::default().with_timeout_ms(10_000).with_topic_names(vec![name.into()]);
+    let response = cluster.client().call_at_most(Route::Controller, &request, 5).await.unwrap();
+    assert_eq!(response.responses[0].error_code, 0);
+}
+
+async fn delete_records(cluster: &Cluster, name: &str, before: i64) {
+    let wire_name = kafka_protocol::protocol::StrBytes::from_string(name.to_owned());
+    let of_partition = DeleteRecordsPartition::default().with_partition_index(0).with_offset(before);
+    let of_topic = DeleteRecordsTopic::default().with_name(wire_name.into()).with_partitions(vec![of_partition]);
+    let request = DeleteRecordsRequest::default().with_timeout_ms(10_000).with_topics(vec![of_topic]);
+    let leader = cluster.leader(&partition(name, 0)).await.unwrap().broker;
+    let response = cluster.client().call(Route::Broker(leader), &request).await.unwrap();
+    assert_eq!(response.topics[0].partitions[0].error_code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts a real broker"]
+async fn bad_news_is_told_for_what_it_is() {
+    let broker = Broker::start().await;
+    let cluster = broker.cluster();
+    let tasks = TaskGroup::new();
+    let fetchers = Fetchers::new(settings(), cluster.clone(), &Metrics::new(), &tasks);
+    let mut ids = Vec::new();
+    for name in ["gap", "short", "recreated", "deleted"] {
+        ids.push(create(&cluster, name, 1).await);
+        write(&producer(&broker.open(), &[]), name, 0, 100).await;
+    }
+    let at = |offset| SourceOffset::new(offset).unwrap();
+    let subscribe = |name: &'static str, topic_id, offset| {
+        fetchers.subscribe(Subscription { topic_id, ..subscription(name, 0, offset) })
+    };
+
+    delete_records(&cluster, "gap", 60).await;
+    let mut inbox = subscribe("gap", ids[0], 50).await;
+    assert_eq!(end(&mut inbox).await, FetchStop::Gap { position: at(50), log_start: at(60) });
+    let mut inbox = subscribe("gap", ids[0], 60).await;
+    assert_eq!(read_to(&mut inbox, 100).await.next, 100, "the log start can lie within a batch");
+    let mut inbox = subscribe("short", ids[1], 101).await;
+    assert_eq!(end(&mut inbox).await, FetchStop::Diverged { position: at(101), diverged_at: at(100) });
+
+    let mut recreated = subscribe("recreated", ids[2], 0).await;
+    let mut deleted = subscribe("deleted", ids[3], 0).await;
+    for inbox in [&mut recreated, &mut deleted] {
+        read_to(inbox, 100).await;
+    }
+    delete_topic(&cluster, "recreated").await;
+    delete_topic(&cluster, "deleted").await;
+    let now = create(&cluster, "recreated", 1).await;
+    assert_eq!(end(&mut recreated).await, FetchStop::Recreated { now });
+    assert_eq!(end(&mut deleted).await, FetchStop::Deleted);
+
+    let denied = Fetchers::new(settings(), broker.cluster_as("alice"), &Metrics::new(), &tasks);
+    let mut inbox = denied.subscribe(subscription("gap", 0, 60)).await;
+    let told = tokio::time::timeout(LIMIT, inbox.recv()).await.unwrap().unwrap();
+    let FetchEvent::Unreachable { reason } = told else { panic!("{told:?}") };
+    assert_eq!(reason, "cluster aws: no permission to Describe topic gap");
+    tasks.close().await;
+}
+
 /// Makes the brokers leaders in another order.
 async fn rotate_leaders(client: &Client, topic: &str, partitions: i32, round: i32) {
     let name = || kafka_protocol::protocol::StrBytes::from_string(topic.to_owned()).into();
@@ -213,6 +285,7 @@ async fn a_broker_is_read_fast_and_an_idle_one_costs_nothing() {
     };
     let before = cpu();
     tokio::time::sleep(Duration::from_secs(10)).await;
-    println!("{} ticks of CPU in 10 s with 1000 idle partitions", cpu() - before);
+    let ticks = cpu() - before;
+    assert!(ticks < 100, "{ticks} ticks of CPU in 10 s with 1000 idle partitions");
     tasks.close().await;
 }

@@ -105,10 +105,28 @@ impl Inbox {
         locked(&self.shared.place).contact.last()
     }
 
+    /// What tells of [`Inbox::last_contact`] to somebody who does not hold the inbox.
+    #[must_use]
+    pub fn contact(&self) -> Contact {
+        Contact(Arc::downgrade(&self.shared))
+    }
+
     /// Bytes handed over and not yet released.
     #[must_use]
     pub fn bytes_held(&self) -> usize {
         self.shared.held_bytes.load(Ordering::SeqCst)
+    }
+}
+
+/// When the source was last heard of, as long as the inbox lives.
+#[derive(Debug, Clone)]
+pub struct Contact(Weak<Shared>);
+
+impl Contact {
+    /// See [`Inbox::last_contact`]; `None` as well when the inbox is gone.
+    #[must_use]
+    pub fn last(&self) -> Option<Instant> {
+        locked(&self.0.upgrade()?.place).contact.last()
     }
 }
 

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-pub use self::inbox::{Contact, Held, Inbox};
+pub use self::inbox::{ContactWatch, Held, Inbox};
 use self::inbox::{InboxLimits, inbox};
 use self::source::Source;
 use self::supervisor::{Common, Subscribe, Supervisor};

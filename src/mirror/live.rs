@@ -11,7 +11,7 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::fetch::{Contact, Watermarks};
+use super::fetch::{ContactWatch, Watermarks};
 use super::position::Position;
 use crate::store::{PartitionState, StatusRecord, StopRecord};
 use crate::types::{LinkName, SourceOffset, TargetOffset, TopicPartition, Translation};
@@ -34,7 +34,7 @@ pub(super) struct Inner {
     pub(super) sent_to: Option<TargetOffset>,
     pub(super) watermarks: Option<Watermarks>,
     /// When the source was last heard of: by the inbox while there is one, else as far as is remembered.
-    pub(super) contact: Option<Contact>,
+    pub(super) contact: Option<ContactWatch>,
     last_contact: Option<Instant>,
     pub(super) stop: Option<StopRecord>,
     /// What hinders the partition at the moment without stopping it.
@@ -151,7 +151,12 @@ impl Inner {
             source_high_watermark: self.watermarks.map(|marks| marks.high_watermark),
             source_last_stable: self.watermarks.map(|marks| marks.last_stable),
             lag_ms: self.watermarks.map(|_| self.lag.oldest().map_or(0, millis)),
-            source_contact_age_ms: self.contact.as_ref().and_then(Contact::last).max(self.last_contact).map(millis),
+            source_contact_age_ms: self
+                .contact
+                .as_ref()
+                .and_then(ContactWatch::last)
+                .max(self.last_contact)
+                .map(millis),
             stop: self.stop.clone(),
         }
     }

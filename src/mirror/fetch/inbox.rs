@@ -107,8 +107,8 @@ impl Inbox {
 
     /// What tells of [`Inbox::last_contact`] to somebody who does not hold the inbox.
     #[must_use]
-    pub fn contact(&self) -> Contact {
-        Contact(Arc::downgrade(&self.shared))
+    pub fn contact(&self) -> ContactWatch {
+        ContactWatch(Arc::downgrade(&self.shared))
     }
 
     /// Bytes handed over and not yet released.
@@ -120,9 +120,9 @@ impl Inbox {
 
 /// When the source was last heard of, as long as the inbox lives.
 #[derive(Debug, Clone)]
-pub struct Contact(Weak<Shared>);
+pub struct ContactWatch(Weak<Shared>);
 
-impl Contact {
+impl ContactWatch {
     /// See [`Inbox::last_contact`]; `None` as well when the inbox is gone.
     #[must_use]
     pub fn last(&self) -> Option<Instant> {

@@ -174,7 +174,8 @@ proptest! {
         is_sync_on: bool,
         phase in prop_oneof![Just(Phase::CatchingUp), Just(Phase::CaughtUp)],
     ) {
-        let first = changes(&source, &target, &SettingsRecord { is_history_held, copied: names(&copied) }, phase, is_sync_on);
+        let before = SettingsRecord { is_history_held, copied: names(&copied) };
+        let first = changes(&source, &target, &before, phase, is_sync_on);
         let second = changes(&source, &after(&target, &first), &first.record, phase, is_sync_on);
         prop_assert_eq!(second.alter.len(), 0, "{:?}", second);
         prop_assert_eq!(second.record, first.record);

@@ -19,7 +19,7 @@ pub enum ClusterError {
         error: WireError,
     },
     /// The broker answered with an error code.
-    #[error("cluster {cluster} refused {operation} on {resource}: {code_name} ({code}){}", appended(message.as_deref()))]
+    #[error("cluster {cluster} refused {operation} on {resource}: {code_name} ({code}){}", appended(message))]
     Refused {
         /// Which cluster.
         cluster: ClusterName,
@@ -36,8 +36,9 @@ pub enum ClusterError {
     },
 }
 
-fn appended(message: Option<&str>) -> String {
-    message.map(|message| format!(": {message}")).unwrap_or_default()
+#[expect(clippy::ref_option, reason = "that is what the error's format string has")]
+fn appended(message: &Option<String>) -> String {
+    message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
 }
 
 /// What to do about a [`ClusterError`].

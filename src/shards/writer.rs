@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Grant, Membership, Ownership};
+use super::{Grant, Membership, Ownership, WriterMeasures};
 use crate::tasks::Backoff;
 
 /// A record for the partition `shard` of the state topic.
@@ -172,10 +172,11 @@ pub fn run_writer<T: Transactions>(
     ownership: Arc<Ownership<T::Proof>>,
     jobs: JobQueue,
     limits: WriterLimits,
+    measures: WriterMeasures,
     runtime: &Handle,
     stop: &CancellationToken,
 ) {
-    let mut writer = Writer { producer, is_open: false, ownership, limits, stop: stop.clone() };
+    let mut writer = Writer { producer, is_open: false, ownership, limits, measures, stop: stop.clone() };
     // The first opening takes several round trips; nobody need wait for them later.
     if let Err(failure) = writer.producer.open() {
         tracing::debug!(%failure, "state producer not open yet");
@@ -247,6 +248,7 @@ struct Writer<T: Transactions> {
     is_open: bool,
     ownership: Arc<Ownership<T::Proof>>,
     limits: WriterLimits,
+    measures: WriterMeasures,
     stop: CancellationToken,
 }
 
@@ -303,7 +305,10 @@ impl<T: Transactions> Writer<T> {
             self.producer.open()?;
             self.is_open = true;
         }
-        let failure = match self.transact(jobs, membership) {
+        let began = Instant::now();
+        let outcome = self.transact(jobs, membership);
+        self.measures.count(&outcome, began.elapsed());
+        let failure = match outcome {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };

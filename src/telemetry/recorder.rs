@@ -18,7 +18,7 @@ use super::names::{self, Kind, TABLE};
 /// Upper bounds of the buckets of every histogram in seconds: 0.5 ms to one minute.
 const BOUNDS_SECONDS: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-/// A gauge that was not set for so long disappears at the next [`Metrics::upkeep`] or [`Metrics::render`].
+/// A gauge that was not set for so long disappears at the next [`Metrics::drop_idle_gauges`] or [`Metrics::render`].
 const GAUGE_IDLE_MAX: Duration = Duration::from_secs(15);
 /// The recorder takes it and ignores it.
 const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
@@ -89,11 +89,16 @@ impl Metrics {
         self.recorder.register_histogram(&key(name, Kind::Histogram, labels), &METADATA)
     }
 
-    /// To be called every few seconds: sorts the observations of histograms into their buckets, and drops idle gauges.
-    /// Takes as long as [`Metrics::render`].
+    /// To be called every few seconds: sorts the observations of histograms into their buckets.
     pub fn upkeep(&self) {
-        // The exporter's own upkeep leaves gauges alone: it notices that they are idle only when it renders. If that
-        // were left to Prometheus, a first look would show the lag of a partition that moved away an hour ago.
+        self.handle.run_upkeep();
+    }
+
+    /// Looks for gauges that were not set since it was called last, and drops those for which that is too long ago.
+    /// Takes as long as [`Metrics::render`], which does it too.
+    pub fn drop_idle_gauges(&self) {
+        // The exporter notices idle gauges only when it renders. If that were left to Prometheus, a first look would
+        // show the lag of a partition that moved away an hour ago. A sink takes everything.
         let _ = self.handle.render_to_write(&mut std::io::sink());
     }
 

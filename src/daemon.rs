@@ -24,7 +24,7 @@ use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::mirror::Registry;
 use crate::tasks::TaskGroup;
-use crate::telemetry::{Metrics, names};
+use crate::telemetry::Metrics;
 use crate::types::ClusterName;
 use crate::wire;
 
@@ -114,10 +114,7 @@ impl Daemon {
                 sides.entry(name.clone()).or_insert_with(|| Arc::new(side));
             }
         }
-        metrics.gauge(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION"))]).set(1.0);
         let started_at_ms = signals::wall_clock_ms();
-        #[expect(clippy::cast_precision_loss, reason = "a date in milliseconds has 41 bits")]
-        metrics.gauge(names::START_TIME_SECONDS, &[]).set(started_at_ms as f64 / 1000.0);
         Self { config, metrics, registry, clusters, sides, started: Instant::now(), started_at_ms }
     }
 }

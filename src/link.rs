@@ -112,6 +112,13 @@ impl Link {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// Whether its control loops are this daemon's work.
+    #[must_use]
+    pub fn is_kept_here(&self) -> bool {
+        let shard = self.parts.store.shard_of_link(&self.settings.name);
+        self.parts.leases.borrow().get(&shard).is_some_and(Lease::is_held)
+    }
+
     /// The link as the group knows it.
     #[must_use]
     pub fn record(&self) -> Option<LinkRecord> {

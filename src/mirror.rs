@@ -165,6 +165,8 @@ impl Mirror {
         let producers =
             producer::Producers::new(settings.produce.clone(), target.clone(), link.as_str(), &metrics, &tasks);
         tasks.spawn_until_stopped("target ends", watch::watch(link.clone(), target.clone(), registry.clone()));
+        let memory = measures::keep_memory(metrics.clone(), link.clone(), fetchers.clone());
+        tasks.spawn_until_stopped("memory gauges", memory);
         let measures = measures::LinkMeasures::new(&metrics, &link);
         let services =
             Services { settings, source, target, store, fetchers, producers, loops, writer, metrics, measures };

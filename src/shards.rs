@@ -11,12 +11,14 @@
 //! promises are written against the traits and tested with fakes.
 
 mod kafka;
+mod measures;
 mod membership;
 mod ownership;
 mod transactions;
 mod writer;
 
 pub use kafka::{KafkaMember, KafkaTransactions, LogContext, MemberSettings, Poster, WriterSettings, client_config};
+pub use measures::WriterMeasures;
 pub use membership::{GroupMember, MemberError, MembershipEnd, keep_membership};
 pub use ownership::{Grant, Membership, Ownership, Pulse};
 pub use transactions::{Failure, Record, StateOffset, Transactions};

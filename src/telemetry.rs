@@ -1,18 +1,16 @@
 //! Logs and metrics.
 //!
-//! Owns: the metric registry, which is handed in and never global, so that several daemons can run in one process;
+//! Owns: the metrics recorder, which is handed in and never global, so that several daemons can run in one process;
 //! the table of metric names; log set-up.
-//! Promises: a metric that was registered shows up in [`Metrics::render`] until it is forgotten; nothing grows with
-//! the number of observations; logs go to stderr.
+//! Promises: what was counted shows up in [`Metrics::render`]; a gauge does for as long as it is kept; logs go to
+//! stderr.
 //! Does not know: what is measured and logged.
 
-mod histogram;
 pub mod logs;
 pub mod names;
-mod registry;
-mod render;
+mod recorder;
 
-pub use registry::{Labels, Metrics};
+pub use recorder::{Labels, Metrics};
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ pub(super) struct Shown<'a> {
 }
 
 /// The source counts as unreachable when it did not answer for so long, milliseconds.
-const CONTACT_LIMIT_MS: u64 = 30_000;
+pub(super) const CONTACT_LIMIT_MS: u64 = 30_000;
 
 impl Shown<'_> {
     pub(super) fn topics(&self) -> Vec<json::Topic> {

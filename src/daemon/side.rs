@@ -11,6 +11,7 @@ use crate::cluster::Cluster;
 use crate::config::{ClusterConfig, DaemonConfig, LinkConfig};
 use crate::link::{Leases, Link, Parts};
 use crate::mirror::Registry;
+use crate::shards::WriterMeasures;
 use crate::store::{DaemonRecord, Lease, ShardEvent, Store};
 use crate::tasks::{Backoff, TaskGroup};
 use crate::telemetry::Metrics;
@@ -123,7 +124,8 @@ impl Side {
         // Our own client first: its errors name broker and cause.
         self.target.id().await.map_err(|error| about(&error))?;
         let settings = settings::store(&self.daemon, &self.settings).map_err(|error| about(&error))?;
-        Store::open(settings, tasks).await.map_err(|error| about(&error))
+        let measures = WriterMeasures::new(&self.metrics, self.cluster.as_str());
+        Store::open(settings, measures, tasks).await.map_err(|error| about(&error))
     }
 
     /// Runs the links until told to stop, or until the state is unusable.

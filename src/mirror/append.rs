@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::live::wall_clock_ms;
+use super::live::{Trouble, wall_clock_ms};
 use super::outcome::{Answer, Refusal, answer_of};
 use super::partition::Ended;
 use super::plan::lay_out;
@@ -244,29 +244,28 @@ impl Stream<'_> {
         Some(Expectation { acknowledged, sequence: position.sequence(), planned_end, epoch })
     }
 
-    /// Counts and shows what an append met.
+    /// Shows what an append met.
     fn note(&self, outcome: &Outcome) {
         let partition = &self.partition.assignment.target;
         let trouble = match outcome {
             Outcome::Answered { code, message, .. } => {
-                self.partition.services.measures.produce_error(*code);
                 let said = message.as_deref().unwrap_or("no message");
                 match answer_of(*code) {
                     Answer::Forbidden => {
                         let cluster = self.partition.services.target.name();
-                        format!(
-                            "cluster {cluster} does not let us write to topic {} (error {code}: {said})",
-                            partition.topic
-                        )
+                        let topic = &partition.topic;
+                        let message =
+                            format!("cluster {cluster} does not let us write to topic {topic} (error {code}: {said})");
+                        Trouble::denied(message, cluster)
                     }
                     Answer::Done | Answer::Look | Answer::Refused(_) | Answer::Fenced => {
-                        format!("append to {partition}: error {code} ({said})")
+                        format!("append to {partition}: error {code} ({said})").into()
                     }
                 }
             }
-            Outcome::NotSent(error) | Outcome::Unknown(error) => error.to_string(),
+            Outcome::NotSent(error) | Outcome::Unknown(error) => error.to_string().into(),
         };
-        tracing::debug!(%partition, trouble, "append unsettled");
+        tracing::debug!(%partition, ?trouble, "append unsettled");
         self.partition.live.lock().trouble = Some(trouble);
     }
 }

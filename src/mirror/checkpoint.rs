@@ -122,7 +122,8 @@ impl Stream<'_> {
             }
             Err(StoreError::LeaseLost { .. } | StoreError::Unusable(_)) => Some(Ended::Over),
             Err(StoreError::Unavailable(reason)) => {
-                self.partition.live.lock().trouble = Some(format!("state could not be written: {reason}"));
+                self.partition.services.measures.written_again.increment(1);
+                self.partition.live.lock().trouble = Some(format!("state could not be written: {reason}").into());
                 self.write_again = write_again;
                 self.is_dirty = true;
                 self.checkpoint_at = Instant::now() + AGAIN_AFTER;

@@ -113,6 +113,8 @@ pub enum FetchEvent {
     Unreachable {
         /// Cluster, broker, cause.
         reason: String,
+        /// Whether the cause is a permission that we lack.
+        is_denied: bool,
     },
     /// Reading this partition ended; nothing follows.
     Stopped(FetchStop),
@@ -190,5 +192,11 @@ impl Fetchers {
     #[must_use]
     pub fn bytes_free(&self) -> usize {
         self.common.budget.bytes_free()
+    }
+
+    /// The size of the link's budget in bytes.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        self.common.budget.bytes_max()
     }
 }

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 
 use super::fetch::{ContactWatch, Watermarks};
 use super::position::Position;
+use crate::cluster::ClusterError;
 use crate::store::{PartitionState, StatusRecord, StopRecord};
-use crate::types::{LinkName, SourceOffset, TargetOffset, TopicPartition, Translation};
+use crate::types::{ClusterName, LinkName, SourceOffset, TargetOffset, TopicPartition, Translation};
 
 /// A mirror partition that this daemon works on.
 #[derive(Debug)]
@@ -38,10 +39,38 @@ pub(super) struct Inner {
     last_contact: Option<Instant>,
     pub(super) stop: Option<StopRecord>,
     /// What hinders the partition at the moment without stopping it.
-    pub(super) trouble: Option<String>,
+    pub(super) trouble: Option<Trouble>,
     /// A person's decision that was carried out last.
     pub(super) resolution: Option<uuid::Uuid>,
     lag: LagClock,
+}
+
+/// Something that hinders a partition without stopping it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    message: String,
+    /// The cluster that does not permit us something, where it is that.
+    denied_by: Option<ClusterName>,
+}
+
+impl Trouble {
+    pub(super) fn denied(message: String, by: &ClusterName) -> Self {
+        Self { message, denied_by: Some(by.clone()) }
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(message: String) -> Self {
+        Self { message, denied_by: None }
+    }
+}
+
+impl From<&ClusterError> for Trouble {
+    fn from(error: &ClusterError) -> Self {
+        let (ClusterError::Wire { cluster, .. } | ClusterError::Refused { cluster, .. }) = error;
+        let denied_by = error.is_permission_missing().then(|| cluster.clone());
+        Self { message: error.to_string(), denied_by }
+    }
 }
 
 /// Progress and status of a partition at one moment.
@@ -55,6 +84,8 @@ pub struct Snapshot {
     pub status: StatusRecord,
     /// What hinders it at the moment without stopping it.
     pub trouble: Option<String>,
+    /// The cluster that withholds a permission, where the trouble is that.
+    pub denied_by: Option<ClusterName>,
 }
 
 impl Live {
@@ -106,7 +137,8 @@ impl Live {
             source_position: inner.position.as_ref().map(Position::source),
             target_position: inner.position.as_ref().map(Position::target),
             status: inner.status(&self.daemon),
-            trouble: inner.trouble.clone(),
+            trouble: inner.trouble.as_ref().map(|trouble| trouble.message.clone()),
+            denied_by: inner.trouble.as_ref().and_then(|trouble| trouble.denied_by.clone()),
         }
     }
 

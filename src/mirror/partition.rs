@@ -209,7 +209,7 @@ impl Partition {
                 Ok(Err(error)) => self.wait_out(&error, &mut backoff).await,
                 Err(_) => {
                     let trouble = "the target's in-sync replicas do not reach its log end".to_owned();
-                    self.live.lock().trouble = Some(trouble);
+                    self.live.lock().trouble = Some(trouble.into());
                     self.services.target.client().forget_leader(&self.assignment.target);
                 }
             }
@@ -218,7 +218,8 @@ impl Partition {
 
     /// Shows what is in the way, and waits before the next attempt.
     pub(super) async fn wait_out(&self, error: &ClusterError, backoff: &mut Backoff) {
-        self.live.lock().trouble = Some(error.to_string());
+        self.services.measures.asked_again.increment(1);
+        self.live.lock().trouble = Some(error.into());
         tracing::debug!(partition = %self.assignment.target, %error, "will try again");
         self.services.target.client().forget_leader(&self.assignment.target);
         if error.remedy() != Remedy::Retry {

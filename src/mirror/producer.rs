@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use crate::batch::Stamped;
 use crate::cluster::Cluster;
 use crate::tasks::{Backoff, TaskGroup};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, names};
 use crate::types::{BrokerId, TargetOffset, TopicId, TopicPartition};
 use crate::wire::messages::ProduceResponse;
 use crate::wire::{Connection, PartitionAppend, Pending, ProduceRequest, TopicAppends, WireError};
@@ -77,11 +77,20 @@ struct Shared {
     by_broker: Mutex<HashMap<BrokerId, mpsc::Sender<Append>>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Measures {
+    metrics: Metrics,
+    link: String,
     seconds: Histogram,
     requests: Counter,
     lost: Counter,
+}
+
+impl Measures {
+    fn error(&self, code: i16) {
+        let labels = [("link", self.link.as_str()), ("code", &code.to_string())];
+        self.metrics.counter(names::PRODUCE_ERRORS_TOTAL, &labels).increment(1);
+    }
 }
 
 /// Appends that may wait for one broker before the partitions are held up. Their bytes are bounded by the link's
@@ -92,9 +101,11 @@ impl Producers {
     pub(super) fn new(settings: Settings, target: Cluster, link: &str, metrics: &Metrics, tasks: &TaskGroup) -> Self {
         let labels = &[("link", link)];
         let measures = Measures {
-            seconds: metrics.histogram("causeway_produce_seconds", labels),
-            requests: metrics.counter("causeway_produce_requests_total", labels),
-            lost: metrics.counter("causeway_produce_connections_lost_total", labels),
+            metrics: metrics.clone(),
+            link: link.to_owned(),
+            seconds: metrics.histogram(names::PRODUCE_SECONDS, labels),
+            requests: metrics.counter(names::PRODUCE_REQUESTS_TOTAL, labels),
+            lost: metrics.counter(names::PRODUCE_CONNECTIONS_LOST_TOTAL, labels),
         };
         let by_broker = Mutex::new(HashMap::new());
         Self { shared: Arc::new(Shared { settings, target, tasks: tasks.clone(), measures, by_broker }) }
@@ -227,6 +238,9 @@ impl Producer {
         let mut answers = HashMap::new();
         for topic in &response.responses {
             for partition in &topic.partition_responses {
+                if partition.error_code != 0 {
+                    self.shared.measures.error(partition.error_code);
+                }
                 let answer = Outcome::Answered {
                     code: partition.error_code,
                     base_offset: TargetOffset::new(partition.base_offset).ok(),

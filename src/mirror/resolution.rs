@@ -48,6 +48,9 @@ impl Partition {
         }
         tracing::error!(%link, %partition, reason = %stop.reason, "stopped: {}", stop.message);
         self.services.measures.stop(&stop.reason);
+        if reason.is_breach() {
+            self.services.measures.breach(&stop.reason);
+        }
         let mut live = self.live.lock();
         live.state = PartitionState::Stopped;
         live.stop = Some(stop.clone());

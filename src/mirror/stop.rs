@@ -55,6 +55,14 @@ impl StopReason {
         }
     }
 
+    /// Whether the target's log or topic is not what this link left there.
+    pub(super) fn is_breach(&self) -> bool {
+        match self {
+            Self::ForeignWrite { .. } | Self::TargetRecreated { .. } | Self::Fenced { .. } => true,
+            Self::Refused { .. } | Self::Batch { .. } | Self::Fetch { .. } | Self::State { .. } => false,
+        }
+    }
+
     /// The sentence for people, with the remedy.
     pub(super) fn message(&self) -> String {
         match self {

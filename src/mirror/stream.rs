@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::fetch::{FetchEvent, Inbox};
 use super::intake::Intake;
+use super::live::Trouble;
 use super::partition::{Ended, Partition};
 use super::plan::Plan;
 use super::position::Position;
@@ -154,7 +155,11 @@ impl<'a> Stream<'a> {
                 live.observe(watermarks);
                 live.trouble = None;
             }
-            Some(FetchEvent::Unreachable { reason }) => self.partition.live.lock().trouble = Some(reason),
+            Some(FetchEvent::Unreachable { reason, is_denied }) => {
+                let source = self.partition.services.source.name();
+                let trouble = if is_denied { Trouble::denied(reason, source) } else { reason.into() };
+                self.partition.live.lock().trouble = Some(trouble);
+            }
             Some(FetchEvent::Stopped(stop)) => {
                 self.inbox = None;
                 let source_offset = self.intake.scanned_to();

@@ -234,7 +234,8 @@ impl Partition {
                 Ok(()) => return Ok(()),
                 Err(StoreError::LeaseLost { .. } | StoreError::Unusable(_)) => return Err(Ended::Over),
                 Err(StoreError::Unavailable(reason)) => {
-                    self.live.lock().trouble = Some(format!("state could not be written: {reason}"));
+                    self.services.measures.written_again.increment(1);
+                    self.live.lock().trouble = Some(format!("state could not be written: {reason}").into());
                     backoff.pause().await;
                 }
             }

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Grant, Membership, Ownership, Record, Transactions};
+use super::{Failure, Grant, Membership, Ownership, Record, Transactions, WriterMeasures};
 use crate::tasks::Backoff;
 
 /// Why a job's records are not known to be written.
@@ -104,10 +104,11 @@ pub fn run_writer<T: Transactions>(
     ownership: Arc<Ownership<T::Proof>>,
     jobs: JobQueue,
     limits: WriterLimits,
+    measures: WriterMeasures,
     runtime: &Handle,
     stop: &CancellationToken,
 ) {
-    let mut writer = Writer { producer, is_open: false, ownership, limits, stop: stop.clone() };
+    let mut writer = Writer { producer, is_open: false, ownership, limits, measures, stop: stop.clone() };
     // The first opening takes several round trips; nobody need wait for them later.
     if let Err(failure) = writer.producer.open() {
         tracing::debug!(%failure, "state producer not open yet");
@@ -179,6 +180,7 @@ struct Writer<T: Transactions> {
     is_open: bool,
     ownership: Arc<Ownership<T::Proof>>,
     limits: WriterLimits,
+    measures: WriterMeasures,
     stop: CancellationToken,
 }
 
@@ -235,7 +237,10 @@ impl<T: Transactions> Writer<T> {
             self.producer.open()?;
             self.is_open = true;
         }
-        let failure = match self.transact(jobs, membership) {
+        let began = Instant::now();
+        let outcome = self.transact(jobs, membership);
+        self.measures.count(&outcome, began.elapsed());
+        let failure = match outcome {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::form::{encode_key, encode_value, key_text};
 use super::{DaemonRecord, Key, RequestRecord, Value, View, open, shard_hash};
-use crate::shards::{Grant, JobError, Ownership, Poster, Record, WriterHandle};
+use crate::shards::{Grant, JobError, Ownership, Poster, Record, WriterHandle, WriterMeasures};
 use crate::tasks::TaskGroup;
 use crate::types::{LinkName, PartitionIndex, TopicName};
 
@@ -133,8 +133,12 @@ impl Store {
     /// shards; it must be read, and each `Lost` obeyed. `was_created` says whether the topic had been absent.
     ///
     /// Waits for as long as the state takes to read. The store stops with `tasks`, or by [`Store::close`].
-    pub async fn open(settings: Settings, tasks: &TaskGroup) -> Result<(Self, mpsc::Receiver<ShardEvent>), StoreError> {
-        open::open(settings, tasks).await
+    pub async fn open(
+        settings: Settings,
+        measures: WriterMeasures,
+        tasks: &TaskGroup,
+    ) -> Result<(Self, mpsc::Receiver<ShardEvent>), StoreError> {
+        open::open(settings, measures, tasks).await
     }
 
     /// Whether [`Store::open`] found no state topic and made it. A restart forgets this; what must hold for longer

@@ -14,7 +14,7 @@ use super::topic::{Presence, StateTopic};
 use super::{Settings, ShardEvent, Store, StoreError, View};
 use crate::shards::{
     KafkaMember, KafkaTransactions, MemberSettings, MembershipEnd, Ownership, Poster, WriterHandle, WriterLimits,
-    WriterSettings, keep_membership, run_writer,
+    WriterMeasures, WriterSettings, keep_membership, run_writer,
 };
 use crate::tasks::TaskGroup;
 use crate::types::{InvalidName, TopicName};
@@ -37,6 +37,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// See [`Store::open`].
 pub(super) async fn open(
     settings: Settings,
+    measures: WriterMeasures,
     tasks: &TaskGroup,
 ) -> Result<(Store, mpsc::Receiver<ShardEvent>), StoreError> {
     let topic = topic_name(&settings.group);
@@ -64,7 +65,7 @@ pub(super) async fn open(
     let parts = Parts { settings: &settings, topic: &topic, inner: &inner };
     parts.start_reader()?;
     parts.read_to_end().await?;
-    parts.start_writer(jobs, limits)?;
+    parts.start_writer(jobs, limits, measures)?;
     parts.start_member()?;
     let events = parts.start_keeper();
     parts.start_watch(state_topic);
@@ -104,7 +105,12 @@ impl Parts<'_> {
         }
     }
 
-    fn start_writer(&self, jobs: crate::shards::JobQueue, limits: WriterLimits) -> Result<(), StoreError> {
+    fn start_writer(
+        &self,
+        jobs: crate::shards::JobQueue,
+        limits: WriterLimits,
+        measures: WriterMeasures,
+    ) -> Result<(), StoreError> {
         let (group, daemon_id) = (&self.settings.group, &self.settings.daemon_id);
         let producer = KafkaTransactions::new(WriterSettings {
             kafka_properties: self.settings.kafka_properties.clone(),
@@ -118,7 +124,9 @@ impl Parts<'_> {
         });
         let (ownership, stop) = (Arc::clone(&self.inner.ownership), self.inner.tasks.token());
         let runtime = Handle::current();
-        self.start_thread("state writer", move || run_writer(producer, ownership, jobs, limits, &runtime, &stop))
+        self.start_thread("state writer", move || {
+            run_writer(producer, ownership, jobs, limits, measures, &runtime, &stop);
+        })
     }
 
     fn start_member(&self) -> Result<(), StoreError> {

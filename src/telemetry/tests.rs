@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
@@ -11,18 +12,22 @@ use super::*;
 #[test]
 fn metrics_render_with_help_type_and_escaped_labels() {
     let metrics = Metrics::new();
-    metrics.counter(names::RECORDS_TOTAL, &[("topic", "a\"b\\c\nd"), ("link", "l")]).increment(3);
-    metrics.clone().counter(names::RECORDS_TOTAL, &[("link", "l"), ("topic", "a\"b\\c\nd")]).increment(4);
-    metrics.gauge(names::LAG_SECONDS, &[]).set(1.5);
+    let labels = [("link", "l"), ("reason", "a\"b\\c\nd")];
+    metrics.counter(names::STOPS_TOTAL, &labels).increment(3);
+    metrics.clone().counter(names::STOPS_TOTAL, &labels).increment(4);
     assert_eq!(
-        metrics.render(),
-        "# HELP causeway_lag_seconds Age of the oldest high watermark that is not yet acknowledged; keeps growing \
-         while the source is unreachable.\n\
-         # TYPE causeway_lag_seconds gauge\n\
-         causeway_lag_seconds 1.5\n\
-         # HELP causeway_records_total Records that the target acknowledged.\n\
-         # TYPE causeway_records_total counter\n\
-         causeway_records_total{link=\"l\",topic=\"a\\\"b\\\\c\\nd\"} 7\n"
+        metrics.render().trim_end(),
+        "# HELP causeway_stops_total Times that a mirror partition stopped, by reason.\n\
+         # TYPE causeway_stops_total counter\n\
+         causeway_stops_total{link=\"l\",reason=\"a\\\"b\\\\c\\nd\"} 7"
+    );
+    let metrics = Metrics::new();
+    metrics.set(names::START_TIME_SECONDS, &[], 1.5);
+    assert_eq!(
+        metrics.render().trim_end(),
+        "# HELP causeway_start_time_seconds When the daemon started, seconds since 1970.\n\
+         # TYPE causeway_start_time_seconds gauge\n\
+         causeway_start_time_seconds 1.5"
     );
 }
 
@@ -32,9 +37,11 @@ fn histograms_count_up_to_each_bound() {
     let latency = metrics.histogram(names::PRODUCE_SECONDS, &[("link", "l")]);
     latency.record(0.001);
     latency.record(0.0011);
+    metrics.upkeep();
     latency.record_many(100.0, 2);
     let text = metrics.render();
     for line in [
+        "# TYPE causeway_produce_seconds histogram",
         "causeway_produce_seconds_bucket{link=\"l\",le=\"0.0005\"} 0",
         "causeway_produce_seconds_bucket{link=\"l\",le=\"0.001\"} 1",
         "causeway_produce_seconds_bucket{link=\"l\",le=\"0.0025\"} 2",
@@ -47,46 +54,95 @@ fn histograms_count_up_to_each_bound() {
     }
 }
 
-#[test]
-fn a_partition_that_moved_away_is_forgotten_alone() {
-    let metrics = Metrics::new();
-    for partition in ["0", "1"] {
-        let labels = [("link", "l"), ("topic", "t"), ("partition", partition)];
-        metrics.gauge(names::LAG_RECORDS, &labels).set(5.0);
-        metrics.counter(names::RECORDS_TOTAL, &labels).increment(5);
+fn wait_until_gone(metrics: &Metrics, name: &str) {
+    let began = Instant::now();
+    while metrics.render().contains(name) {
+        assert!(began.elapsed() < Duration::from_secs(30), "{name} stays");
+        std::thread::sleep(Duration::from_millis(5));
     }
-    metrics.forget(&[]);
-    assert_eq!(metrics.render().matches("partition=\"0\"").count(), 2);
-    metrics.forget(&[("link", "l"), ("topic", "t"), ("partition", "0")]);
-    assert_eq!(metrics.render().matches("partition=\"0\"").count(), 0);
-    assert_eq!(metrics.render().matches("partition=\"1\"").count(), 2);
-    metrics.forget_one(names::LAG_RECORDS, &[("link", "l"), ("partition", "1"), ("topic", "t")]);
-    let text = metrics.render();
-    assert!(!text.contains("lag_records") && text.contains("records_total"), "{text}");
 }
 
 #[test]
-fn what_is_not_in_the_table_is_found() {
-    let metrics = Metrics::new();
-    metrics.gauge(names::LAG_RECORDS, &[("topic", "t"), ("link", "l"), ("partition", "0")]).set(1.0);
-    assert_eq!(metrics.strays(), Vec::<String>::new());
-    metrics.gauge(names::LAG_RECORDS, &[("link", "l")]).set(1.0);
-    metrics.counter(names::LAG_SECONDS, &[("topic", "t"), ("link", "l"), ("partition", "0")]).increment(1);
-    metrics.counter("causeway_other_total", &[]).increment(1);
-    assert_eq!(
-        metrics.strays(),
-        [
-            "gauge causeway_lag_records with labels [\"link\"]",
-            "counter causeway_lag_seconds with labels [\"link\", \"partition\", \"topic\"]",
-            "counter causeway_other_total with labels []",
-        ]
-    );
+fn a_gauge_that_nobody_sets_disappears_and_comes_back() {
+    let metrics = Metrics::with_gauge_idle_max(Duration::from_millis(20));
+    let labels = [("link", "l"), ("topic", "t"), ("partition", "0")];
+    let records = metrics.counter(names::RECORDS_TOTAL, &labels);
+    let seconds = metrics.histogram(names::END_TO_END_SECONDS, &[("link", "l"), ("topic", "t")]);
+    records.increment(5);
+    seconds.record(0.001);
+    for lag in [7.0, 8.0] {
+        metrics.set(names::LAG_RECORDS, &labels, lag);
+        // The same value again is news, too.
+        metrics.set(names::LAG_RECORDS, &labels, lag);
+        let line = format!("causeway_lag_records{{link=\"l\",topic=\"t\",partition=\"0\"}} {lag}\n");
+        assert!(metrics.render().contains(&line), "{}", metrics.render());
+        wait_until_gone(&metrics, names::LAG_RECORDS);
+    }
+    // What was handed out before goes on counting.
+    records.increment(1);
+    seconds.record(0.001);
+    let text = metrics.render();
+    assert!(text.contains("causeway_records_total{link=\"l\",topic=\"t\",partition=\"0\"} 6\n"), "{text}");
+    assert!(text.contains("causeway_end_to_end_seconds_count{link=\"l\",topic=\"t\"} 2\n"), "{text}");
+}
+
+#[test]
+fn the_first_look_shows_no_gauge_that_was_given_up_long_ago() {
+    let idle_max = Duration::from_millis(20);
+    let metrics = Metrics::with_gauge_idle_max(idle_max);
+    metrics.set(names::READY, &[], 1.0);
+    metrics.drop_idle_gauges();
+    std::thread::sleep(idle_max * 2);
+    metrics.drop_idle_gauges();
+    assert_eq!(metrics.render(), "");
+}
+
+#[test]
+fn what_is_not_in_the_table_is_noticed() {
+    let is_refused = |count: &dyn Fn(&Metrics)| {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| count(&Metrics::new()))).is_err()
+    };
+    assert!(!is_refused(&|metrics| metrics
+        .counter(names::STOPS_TOTAL, &[("link", "l"), ("reason", "r")])
+        .increment(1)));
+    assert!(is_refused(&|metrics| metrics.counter(names::STOPS_TOTAL, &[("reason", "r"), ("link", "l")]).increment(1)));
+    assert!(is_refused(&|metrics| metrics.counter(names::STOPS_TOTAL, &[("link", "l")]).increment(1)));
+    assert!(is_refused(&|metrics| metrics.set(names::STOPS_TOTAL, &[("link", "l"), ("reason", "r")], 1.0)));
+    assert!(is_refused(&|metrics| metrics.counter("causeway_other_total", &[]).increment(1)));
+}
+
+/// Every name is used by somebody, and only by its constant.
+#[test]
+fn every_row_of_the_table_is_recorded() {
+    let mut sources = Vec::new();
+    collect(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut sources);
+    let source = include_str!("names.rs");
+    for row in TABLE {
+        let constant = row.name.trim_start_matches("causeway_").to_uppercase();
+        assert!(source.contains(&format!("    {constant} = \"{}\"", row.name)), "{constant} is named otherwise");
+        assert!(sources.iter().any(|text| text.contains(&format!("names::{constant}"))), "nobody records {}", row.name);
+        let quoted = format!("\"{}\"", row.name);
+        assert!(!sources.iter().any(|text| text.contains(&quoted)), "{} is written out", row.name);
+    }
+}
+
+/// The text of all code besides tests and this module.
+fn collect(folder: &std::path::Path, sources: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && name != "tests" && name != "telemetry" {
+            collect(&path, sources);
+        } else if path.is_file() && name != "tests.rs" {
+            sources.push(String::from_utf8(std::fs::read(&path).unwrap()).unwrap_or_default());
+        }
+    }
 }
 
 #[test]
 fn registries_are_apart() {
     let (one, other) = (Metrics::new(), Metrics::new());
-    one.gauge(names::READY, &[]).set(1.0);
+    one.set(names::READY, &[], 1.0);
     assert_eq!(other.render(), "");
 }
 
@@ -97,7 +153,7 @@ fn names_follow_the_rules() {
     for row in TABLE {
         assert!(row.name.starts_with("causeway_"), "{}", row.name);
         assert_eq!(row.name.ends_with("_total"), row.kind == Kind::Counter, "{}", row.name);
-        assert!(row.kind != Kind::Histogram || row.name.ends_with("_seconds") || row.name.ends_with("_bytes"));
+        assert!(row.kind != Kind::Histogram || row.name.ends_with("_seconds"));
         assert!(row.help.ends_with('.') && !row.help.contains('\n'), "{}", row.name);
     }
 }

@@ -104,7 +104,7 @@ async fn pause_before<S: Source>(source: &S, slot: &mut Slot, trouble: &Trouble)
             return;
         }
         Trouble::Refused { code: CODE_NOT_ALLOWED } => {
-            slot.tell_unreachable(not_allowed(source, slot, "Read"));
+            slot.tell_denied(not_allowed(source, slot, "Read"));
             return tokio::time::sleep(SLOW_PAUSE).await;
         }
         Trouble::Refused { code } => {
@@ -259,7 +259,7 @@ impl<S: Source> Inquiry<'_, S> {
             0 => {}
             CODE_NOT_ALLOWED => {
                 let reason = not_allowed(self.source, self.slot, "Describe");
-                self.slot.tell_unreachable(reason.clone());
+                self.slot.tell_denied(reason.clone());
                 return Err(Look::Again { trouble, reason });
             }
             code => return Err(self.again(trouble, &code_name(code))),

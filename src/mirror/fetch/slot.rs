@@ -181,9 +181,18 @@ impl Slot {
 
     /// Tells the inbox that the source can't be read, unless it knows this very cause.
     pub(super) fn tell_unreachable(&mut self, reason: String) {
+        self.tell(reason, false);
+    }
+
+    /// The same, where the source does not permit it.
+    pub(super) fn tell_denied(&mut self, reason: String) {
+        self.tell(reason, true);
+    }
+
+    fn tell(&mut self, reason: String, is_denied: bool) {
         if self.outage.as_ref() != Some(&reason) {
             self.outage = Some(reason.clone());
-            self.outlet.send(FetchEvent::Unreachable { reason });
+            self.outlet.send(FetchEvent::Unreachable { reason, is_denied });
         }
     }
 

@@ -25,7 +25,7 @@ use super::pace::Pace;
 use super::slot::{Mail, Slot, SlotId, Trouble};
 use super::source::Source;
 use crate::tasks::{ByteBudget, TaskGroup};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, names};
 use crate::types::{BrokerId, TopicPartition};
 use crate::wire::Leader;
 
@@ -74,11 +74,11 @@ impl FetchMetrics {
         let labels = [("cluster", cluster), ("broker", broker.as_str())];
         let requests = |outcome| {
             let labels = [("cluster", cluster), ("broker", broker.as_str()), ("outcome", outcome)];
-            metrics.counter("causeway_fetch_requests_total", &labels)
+            metrics.counter(names::FETCH_REQUESTS_TOTAL, &labels)
         };
         Self {
-            seconds: metrics.histogram("causeway_fetch_seconds", &labels),
-            bytes: metrics.counter("causeway_fetch_bytes_total", &labels),
+            seconds: metrics.histogram(names::FETCH_SECONDS, &labels),
+            bytes: metrics.counter(names::FETCH_BYTES_TOTAL, &labels),
             answered: requests("answered"),
             refused: requests("refused"),
             failed: requests("failed"),

@@ -53,7 +53,8 @@ async fn mirror_a_topic(source: &Broker, target: &Broker) {
         daemon_id: "one".to_owned(),
         session_timeout: Duration::from_secs(10),
     };
-    let (store, mut events) = Store::open(settings, &TaskGroup::new()).await.unwrap();
+    let measures = crate::shards::WriterMeasures::new(&crate::telemetry::Metrics::new(), "target");
+    let (store, mut events) = Store::open(settings, measures, &TaskGroup::new()).await.unwrap();
     let name = LinkName::new("onprem-to-aws").unwrap();
     let shard = store.shard_of_link(&name);
     let lease = loop {

@@ -5,10 +5,14 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Step};
-use crate::shards::{Failure, Grant, JobError, Ownership, Record, WriterHandle, WriterLimits, run_writer};
+use crate::shards::{
+    Failure, Grant, JobError, Ownership, Record, WriterHandle, WriterLimits, WriterMeasures, run_writer,
+};
+use crate::telemetry::Metrics;
 
 struct Bench {
     fake: Fake,
+    metrics: Metrics,
     ownership: Arc<Ownership<u32>>,
     writer: WriterHandle,
     stop: CancellationToken,
@@ -33,8 +37,10 @@ fn bench(limits: WriterLimits) -> Bench {
     let stop = CancellationToken::new();
     let (runtime, producer) = (Handle::current(), fake.clone());
     let (owned, until) = (Arc::clone(&ownership), stop.clone());
-    let thread = std::thread::spawn(move || run_writer(producer, owned, jobs, limits, &runtime, &until));
-    Bench { fake, ownership, writer, stop, thread: Some(thread) }
+    let metrics = Metrics::new();
+    let measures = WriterMeasures::new(&metrics, "target");
+    let thread = std::thread::spawn(move || run_writer(producer, owned, jobs, limits, measures, &runtime, &until));
+    Bench { fake, metrics, ownership, writer, stop, thread: Some(thread) }
 }
 
 impl Bench {
@@ -46,6 +52,12 @@ impl Bench {
         let cluster = self.fake.lock();
         let text = |record: &Record| String::from_utf8(record.key.clone()).unwrap();
         cluster.log.get(&shard).map(|log| log.iter().map(text).collect()).unwrap_or_default()
+    }
+
+    /// Transactions with this outcome.
+    fn counted(&self, outcome: &str) -> u64 {
+        let start = format!("causeway_state_writes_total{{cluster=\"target\",outcome=\"{outcome}\"}} ");
+        self.metrics.render().lines().find_map(|line| line.strip_prefix(&start)?.parse().ok()).unwrap()
     }
 
     fn fail(&self, step: Step, failure: Failure) {
@@ -91,6 +103,8 @@ async fn a_refused_write_waits_for_the_rebalance_and_succeeds_in_the_next_genera
     let (written, ()) = tokio::join!(write, rebalance);
     assert_eq!(written, Ok(()));
     assert_eq!(bench.keys(3), ["a"]);
+    assert_eq!(bench.counted("committed"), 1);
+    assert!(bench.counted("refused") >= 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,6 +158,8 @@ async fn a_passing_failure_at_any_step_is_retried() {
         bench.fail(step, Failure::Retry(text("not now")));
         bench.writer.write(bench.grant(3), vec![record(3, "a")]).await.unwrap();
         assert_eq!(bench.keys(3), ["a"], "{step:?}");
+        let is_of_transaction = !matches!(step, Step::Open | Step::Abort);
+        assert_eq!(bench.counted("failed"), u64::from(is_of_transaction), "{step:?}");
     }
 }
 

@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::shards::{Failure, KafkaTransactions, Transactions, WriterSettings};
+use crate::shards::{Failure, KafkaTransactions, Transactions, WriterMeasures, WriterSettings};
 use crate::store::handle::encode;
 use crate::store::{Key, Lease, MapRecord, Settings, ShardEvent, Store, StoreError, Value, Write};
 use crate::tasks::TaskGroup;
+use crate::telemetry::Metrics;
 use crate::types::{LinkName, PartitionIndex, TopicName};
 
 pub(super) const SESSION: Duration = Duration::from_secs(6);
@@ -46,7 +47,8 @@ struct Daemon {
 impl Daemon {
     async fn start(group: &str, id: &str) -> Self {
         let tasks = TaskGroup::new();
-        let (store, events) = Store::open(settings(group, id), &tasks).await.unwrap();
+        let (store, events) =
+            Store::open(settings(group, id), WriterMeasures::new(&Metrics::new(), "target"), &tasks).await.unwrap();
         Self { store, events, leases: BTreeMap::new(), tasks }
     }
 

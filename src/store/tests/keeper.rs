@@ -4,10 +4,13 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::shards::{Failure, Ownership, Record, StateOffset, Transactions, WriterHandle, WriterLimits, run_writer};
+use crate::shards::{
+    Failure, Ownership, Record, StateOffset, Transactions, WriterHandle, WriterLimits, WriterMeasures, run_writer,
+};
 use crate::store::keeper::Keeper;
 use crate::store::{ShardEvent, View};
 use crate::tasks::TaskGroup;
+use crate::telemetry::Metrics;
 
 /// Hands committed records to whoever plays the reader.
 struct Committed {
@@ -73,7 +76,8 @@ fn bench() -> Bench {
     let (committed_sender, committed) = mpsc::channel(64);
     let (owned, stop, runtime) = (Arc::clone(&ownership), tasks.token(), Handle::current());
     let producer = Committed { open: Vec::new(), committed: committed_sender };
-    std::thread::spawn(move || run_writer(producer, owned, jobs, limits, &runtime, &stop));
+    let measures = WriterMeasures::new(&Metrics::new(), "target");
+    std::thread::spawn(move || run_writer(producer, owned, jobs, limits, measures, &runtime, &stop));
     let (sender, events) = mpsc::channel(64);
     let keeper =
         Keeper { daemon_id: "one".to_owned(), view: view.clone(), writer, events: sender, tasks: tasks.clone() };

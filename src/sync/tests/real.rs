@@ -11,8 +11,10 @@ use super::*;
 use crate::cluster::tests::broker::Broker;
 use crate::cluster::{Cluster, NewTopic};
 use crate::selection::{Entry, Selection};
+use crate::shards::WriterMeasures;
 use crate::store::{self, Lease, ShardEvent, Store};
 use crate::tasks::TaskGroup;
+use crate::telemetry::Metrics;
 use crate::types::{LinkName, PartitionIndex, ResolveVerb, TopicPartition};
 
 /// A link between two brokers, with the lease on its shard.
@@ -36,7 +38,8 @@ async fn start(entries: Vec<Entry>, start: StartAt) -> Link {
         daemon_id: "one".to_owned(),
         session_timeout: Duration::from_secs(10),
     };
-    let (store, mut events) = Store::open(settings, &TaskGroup::new()).await.unwrap();
+    let measures = WriterMeasures::new(&Metrics::new(), "target");
+    let (store, mut events) = Store::open(settings, measures, &TaskGroup::new()).await.unwrap();
     let shard = store.shard_of_link(&name());
     let lease = loop {
         match events.recv().await.unwrap() {

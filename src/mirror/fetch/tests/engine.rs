@@ -56,7 +56,7 @@ async fn stop(inbox: &mut Inbox) -> FetchStop {
 
 async fn unreachable(inbox: &mut Inbox) -> String {
     loop {
-        if let FetchEvent::Unreachable { reason } = next(inbox).await {
+        if let FetchEvent::Unreachable { reason, .. } = next(inbox).await {
             return reason;
         }
     }

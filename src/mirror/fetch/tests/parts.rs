@@ -19,7 +19,7 @@ fn marks(high_watermark: i64) -> Watermarks {
 }
 
 fn unreachable(reason: &str) -> FetchEvent {
-    FetchEvent::Unreachable { reason: reason.to_owned() }
+    FetchEvent::Unreachable { reason: reason.to_owned(), is_denied: false }
 }
 
 #[tokio::test]

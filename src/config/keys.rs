@@ -250,7 +250,8 @@ pub(super) static TUNING: Section = Section {
             "size",
             "`1 MiB`",
             "`0 B` to `16 MiB`",
-            "the largest batch that small neighbours are merged to, below the target's `max.message.bytes` in any case; `0 B` = never merge",
+            "the largest batch that small neighbours are merged to, below the target's `max.message.bytes` in \
+             any case; `0 B` = never merge",
         ),
         row(
             "fetch_connections",

@@ -191,7 +191,7 @@ pub(super) static TOPICS: Section = Section {
             "local_writers",
             "boolean",
             "`false`",
-            "`true`, `false`",
+            "`false`; `true` is not available yet",
             "applications on the target write to the mirror topic as well",
         ),
         row(

@@ -24,9 +24,9 @@ use error::Call;
 pub use error::{ClusterError, Remedy};
 pub use fetch::{FetchedOnce, Isolation};
 pub use offsets::{EpochEnd, ListedOffset, OffsetQuery};
-pub use permissions::{Operation, Permissions};
+pub use permissions::{Operation, Permissions, TopicPermissions};
 pub use producers::ProducerState;
-pub use topics::NewTopic;
+pub use topics::{NewTopic, TopicPreview};
 
 use crate::types::{ClusterName, TopicName, TopicPartition};
 use crate::wire::messages;

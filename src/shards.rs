@@ -14,15 +14,15 @@ mod kafka;
 mod measures;
 mod membership;
 mod ownership;
+mod transactions;
 mod writer;
 
 pub use kafka::{KafkaMember, KafkaTransactions, LogContext, MemberSettings, Poster, WriterSettings, client_config};
 pub use measures::WriterMeasures;
 pub use membership::{GroupMember, MemberError, MembershipEnd, keep_membership};
 pub use ownership::{Grant, Membership, Ownership, Pulse};
-pub use writer::{
-    Failure, Job, JobError, JobQueue, Record, StateOffset, Transactions, WriterHandle, WriterLimits, run_writer,
-};
+pub use transactions::{Failure, Record, StateOffset, Transactions};
+pub use writer::{Job, JobError, JobQueue, WriterHandle, WriterLimits, run_writer};
 
 #[cfg(test)]
 mod tests;

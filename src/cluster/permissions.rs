@@ -8,7 +8,7 @@ use kafka_protocol::messages::{DescribeClusterRequest, MetadataRequest};
 use super::error::Call;
 use super::{Cluster, ClusterError, wire_name};
 use crate::types::TopicName;
-use crate::wire::Route;
+use crate::wire::{ResponseError, Route};
 
 /// An operation that a permission can be about. Each has the number of its bit in Kafka's sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,15 +66,24 @@ impl Permissions {
     }
 }
 
+/// What a broker says of a topic that we may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicPermissions {
+    /// Whether there is such a topic.
+    pub does_exist: bool,
+    /// What we may do; `None` when the broker does not tell.
+    pub permissions: Option<Permissions>,
+}
+
 pub(super) const DESCRIBE: Call = Call::new("Metadata", "Describe");
 
 impl Cluster {
-    /// What we may do on each of these topics. A topic that we may not even see is refused with 29; one that does
-    /// not exist with 3, once we may see it.
+    /// What we may do on each of these topics, whether they exist or not. A topic that we may not even see is refused
+    /// with 29.
     pub async fn topic_permissions(
         &self,
         topics: &[TopicName],
-    ) -> Result<BTreeMap<TopicName, Result<Option<Permissions>, ClusterError>>, ClusterError> {
+    ) -> Result<BTreeMap<TopicName, Result<TopicPermissions, ClusterError>>, ClusterError> {
         let asked = topics.iter().map(|topic| MetadataRequestTopic::default().with_name(Some(wire_name(topic))));
         let request = MetadataRequest::default()
             .with_topics(Some(asked.collect()))
@@ -89,12 +98,15 @@ impl Cluster {
                 Some((name, (topic.error_code, topic.topic_authorized_operations)))
             })
             .collect();
-        let answer = |topic: &TopicName| match told.get(topic.as_str()) {
-            Some((code, bits)) => {
+        let answer = |topic: &TopicName| {
+            let Some((code, bits)) = told.get(topic.as_str()) else {
+                return Err(self.left_out(DESCRIBE, topic.as_str()));
+            };
+            let does_exist = *code != ResponseError::UnknownTopicOrPartition.code();
+            if does_exist && *code != ResponseError::LeaderNotAvailable.code() {
                 self.accepted(DESCRIBE, || format!("topic {topic}"), *code, None)?;
-                Ok(Permissions::from_kafka(*bits))
             }
-            None => Err(self.left_out(DESCRIBE, topic.as_str())),
+            Ok(TopicPermissions { does_exist, permissions: Permissions::from_kafka(*bits) })
         };
         Ok(topics.iter().map(|topic| (topic.clone(), answer(topic))).collect())
     }

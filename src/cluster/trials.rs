@@ -1,17 +1,27 @@
 //! Requests that can't change anything, sent to see whether they are refused for want of a permission.
 
+use std::time::Duration;
+
 use kafka_protocol::error::ResponseError as Code;
 use kafka_protocol::messages::{
     DescribeTransactionsRequest, EndTxnRequest, GroupId, HeartbeatRequest, TransactionalId,
 };
 
 use super::error::Call;
-use super::{Cluster, ClusterError, text};
+use super::{Cluster, ClusterError, Remedy, text};
+use crate::tasks::Backoff;
 use crate::wire::Route;
+
+/// How often a coordinator that is not ready is asked: some 8 s.
+const ATTEMPTS: usize = 8;
 
 impl Cluster {
     /// Whether we may join this group. Asked by the heartbeat of a member that does not exist.
     pub async fn try_read_group(&self, group: &str) -> Result<(), ClusterError> {
+        patiently(|| self.try_read_group_once(group)).await
+    }
+
+    async fn try_read_group_once(&self, group: &str) -> Result<(), ClusterError> {
         let request = HeartbeatRequest::default()
             .with_group_id(GroupId(text(group)))
             .with_generation_id(-1)
@@ -26,6 +36,10 @@ impl Cluster {
 
     /// Whether we may see this transactional id.
     pub async fn try_describe_transactional_id(&self, id: &str) -> Result<(), ClusterError> {
+        patiently(|| self.try_describe_transactional_id_once(id)).await
+    }
+
+    async fn try_describe_transactional_id_once(&self, id: &str) -> Result<(), ClusterError> {
         let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![TransactionalId(text(id))]);
         let route = Route::Transaction(id.to_owned());
         let response = self.call(route.clone(), &request).await?;
@@ -38,6 +52,10 @@ impl Cluster {
     /// Whether we may write with this transactional id, which must not be in use. Asked by ending a transaction that
     /// was never begun.
     pub async fn try_write_transactional_id(&self, id: &str) -> Result<(), ClusterError> {
+        patiently(|| self.try_write_transactional_id_once(id)).await
+    }
+
+    async fn try_write_transactional_id_once(&self, id: &str) -> Result<(), ClusterError> {
         let request = EndTxnRequest::default()
             .with_transactional_id(TransactionalId(text(id)))
             .with_producer_id(0.into())
@@ -67,5 +85,20 @@ impl Cluster {
             self.client.forget_coordinator(route);
         }
         self.accepted(call, || resource.to_owned(), code, None)
+    }
+}
+
+/// The very first question of this kind makes the cluster create the coordinators' topic, which takes its time.
+async fn patiently<F: Future<Output = Result<(), ClusterError>>>(ask: impl Fn() -> F) -> Result<(), ClusterError> {
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+    let mut attempt = 1;
+    loop {
+        match ask().await {
+            Err(error) if error.remedy() == Remedy::Retry && attempt < ATTEMPTS => {
+                attempt += 1;
+                backoff.pause().await;
+            }
+            outcome => return outcome,
+        }
     }
 }

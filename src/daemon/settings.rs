@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use crate::api;
 use crate::batch::Limits;
-use crate::config::{ClusterConfig, DaemonConfig, LinkConfig, Start};
+use crate::config::{ClusterConfig, Config, DaemonConfig, LinkConfig, Start};
 use crate::link;
 use crate::mirror;
 use crate::mirror::fetch;
+use crate::preflight;
 use crate::secrets::SecretError;
 use crate::store::{self, StartAt};
 use crate::sync;
+use crate::types::{ClusterName, InvalidName};
 
 /// How many records of a source without holes are planned ahead: one state write for so many.
 const PLAN_AHEAD: u64 = 1_000_000;
@@ -20,6 +22,30 @@ const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
 const MERGE_COMPRESSED_BELOW: usize = 4 << 10;
 /// Records of one prepared batch, which bounds its plan as well.
 const RECORDS_MAX: usize = 100_000;
+
+/// What `check` looks at.
+///
+/// # Errors
+/// The group's name gives a state topic that Kafka does not allow.
+pub fn preflight(config: &Config) -> Result<preflight::Plan, InvalidName> {
+    let state_topic = store::state_topic(&config.daemon.group)?;
+    let cluster = |name: &ClusterName| {
+        let cluster = config.clusters.get(name)?;
+        Some(preflight::ClusterPlan { name: name.clone(), settings: cluster.wire.clone() })
+    };
+    let plan = |link: &LinkConfig| {
+        Some(preflight::LinkPlan {
+            name: link.name.clone(),
+            source: cluster(&link.source)?,
+            target: cluster(&link.target)?,
+            selection: link.topics.clone(),
+            state_topic: state_topic.clone(),
+            group: config.daemon.group.clone(),
+            daemon_id: config.daemon.id.clone(),
+        })
+    };
+    Ok(preflight::Plan { links: config.links.values().filter_map(plan).collect() })
+}
 
 /// The API.
 pub(super) fn api(daemon: &DaemonConfig) -> api::Settings {

@@ -87,7 +87,9 @@ impl Side {
         problem.or_else(|| self.store().and_then(|store| store.trouble().borrow().clone()))
     }
 
-    /// Opens the state, runs the links, and begins anew when the state could not be used any more.
+    /// Opens the state, trying for as long as it takes, and runs the links. State that can't be used any more (the
+    /// topic is gone, another daemon has our id) ends the work on this cluster for good: beginning anew by itself
+    /// could make a second, empty state, or fight with the other daemon for ever.
     pub(super) async fn run(self: Arc<Self>, tasks: TaskGroup) {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
         while !tasks.is_stopping() {
@@ -98,10 +100,11 @@ impl Side {
             };
             match opened {
                 Ok((store, events)) => {
-                    backoff.reset();
                     self.now().problem = None;
                     self.serve(&store, events, &tasks).await;
                     store.close().await;
+                    state_tasks.close().await;
+                    return;
                 }
                 Err(problem) => {
                     tracing::warn!(cluster = %self.cluster, "{problem}");
@@ -161,7 +164,11 @@ impl Side {
             leases.send_replace(Arc::new(held.clone()));
         }
         link_tasks.close().await;
-        let problem = trouble.borrow().clone();
+        let problem =
+            trouble.borrow().as_ref().map(|trouble| format!("{trouble}; restart the daemon when it is mended"));
+        if let Some(problem) = &problem {
+            tracing::error!(cluster = %self.cluster, "all work on this target has stopped: {problem}");
+        }
         let mut now = self.now();
         now.links.clear();
         now.leases = 0;

@@ -13,6 +13,7 @@ mod inquiry;
 mod mailbox;
 mod memory;
 mod pace;
+mod parked;
 mod reading;
 mod request;
 mod session;
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-pub use self::inbox::{Held, Inbox};
+pub use self::inbox::{ContactWatch, Held, Inbox};
 use self::inbox::{InboxLimits, inbox};
 use self::source::Source;
 use self::supervisor::{Common, Subscribe, Supervisor};

@@ -11,7 +11,7 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::fetch::Watermarks;
+use super::fetch::{ContactWatch, Watermarks};
 use super::position::Position;
 use crate::cluster::ClusterError;
 use crate::store::{PartitionState, StatusRecord, StopRecord};
@@ -34,7 +34,9 @@ pub(super) struct Inner {
     /// The target offset after everything that was handed to a producer.
     pub(super) sent_to: Option<TargetOffset>,
     pub(super) watermarks: Option<Watermarks>,
-    pub(super) contact: Option<Instant>,
+    /// When the source was last heard of: by the inbox while there is one, else as far as is remembered.
+    pub(super) contact: Option<ContactWatch>,
+    last_contact: Option<Instant>,
     pub(super) stop: Option<StopRecord>,
     /// What hinders the partition at the moment without stopping it.
     pub(super) trouble: Option<Trouble>,
@@ -95,6 +97,7 @@ impl Live {
             sent_to: None,
             watermarks: None,
             contact: None,
+            last_contact: None,
             stop: None,
             trouble: None,
             resolution: None,
@@ -157,7 +160,7 @@ impl Inner {
     pub(super) fn observe(&mut self, watermarks: Watermarks) {
         let now = Instant::now();
         self.watermarks = Some(watermarks);
-        self.contact = Some(now);
+        self.last_contact = Some(now);
         let position = self.position.as_ref().map_or(SourceOffset::ZERO, Position::source);
         self.lag.observe(watermarks.high_watermark, position, now);
     }
@@ -180,7 +183,12 @@ impl Inner {
             source_high_watermark: self.watermarks.map(|marks| marks.high_watermark),
             source_last_stable: self.watermarks.map(|marks| marks.last_stable),
             lag_ms: self.watermarks.map(|_| self.lag.oldest().map_or(0, millis)),
-            source_contact_age_ms: self.contact.map(millis),
+            source_contact_age_ms: self
+                .contact
+                .as_ref()
+                .and_then(ContactWatch::last)
+                .max(self.last_contact)
+                .map(millis),
             stop: self.stop.clone(),
         }
     }

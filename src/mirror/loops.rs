@@ -8,11 +8,13 @@
 //!
 //! Not done here: a batch of a link from our target is always left out. A target that lost the batch's origin (its
 //! topic was recreated, or its log end lies below the origin's offset) should get it back; that takes the origin's
-//! topic id and offset from the opposite link's map. [`SourceProducers::is_from_target`] is the place for it: the answer
-//! would depend on the batch as well.
+//! topic id and offset from the opposite link's map. [`SourceProducers::is_from_target`] is the place for it: the
+//! answer would depend on the batch as well.
 //!
-//! State topics that we may not describe are not in the metadata that a broker sends us: the permissions to describe
-//! and read topics with the prefix `__causeway.` on the source are part of what a link needs.
+//! State topics that we may not describe are not in the metadata that a broker sends us, and neither are topics that
+//! this broker has not heard of yet. So the permissions to describe and read topics with the prefix `__causeway.` on
+//! the source are part of what a link needs. A new group of daemons is heard of long before its first batch: its
+//! state topic is written and read, its shards are given out, and its target topics are created in between.
 
 mod known;
 mod reader;

@@ -171,6 +171,7 @@ impl Partition {
             let mut live = self.live.lock();
             live.state = PartitionState::Mirroring;
             live.target = Some(self.assignment.target.clone());
+            live.contact = Some(inbox.contact());
             live.sent_to = live.position.as_ref().map(Position::target);
             live.stop = None;
             live.trouble = None;

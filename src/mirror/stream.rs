@@ -174,7 +174,9 @@ impl<'a> Stream<'a> {
     /// Marks batches that came from our own target, through the opposite link: they must not go back there.
     async fn without_own(&mut self, mut batches: Vec<(RawBatch, Admission)>) -> Vec<(RawBatch, Admission)> {
         for (batch, admission) in &mut batches {
-            if *admission == Admission::Data && self.is_own(batch.header.producer_id).await {
+            // A flipped bit in a header must not make data disappear: `prepare` will name a batch that fails its CRC.
+            let is_data = *admission == Admission::Data;
+            if is_data && self.is_own(batch.header.producer_id).await && batch.verify_crc().is_ok() {
                 self.partition.services.measures.loop_dropped.increment(1);
                 *admission = Admission::Aborted;
             }

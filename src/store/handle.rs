@@ -180,7 +180,13 @@ impl Store {
         if records.is_empty() {
             return Ok(());
         }
-        self.inner.writer.write(lease.grant.clone(), records).await.map_err(|error| match error {
+        let written = tokio::select! {
+            biased;
+            written = self.inner.writer.write(lease.grant.clone(), records) => written,
+            // The writer may sit in a call to a silent cluster; whoever lost the shard must know now.
+            () = lease.lost() => Err(JobError::Lost),
+        };
+        written.map_err(|error| match error {
             JobError::Lost => StoreError::LeaseLost { shard },
             JobError::Unavailable(reason) => StoreError::Unavailable(reason),
         })

@@ -37,7 +37,7 @@ impl Keeper {
             self.tell_of_losses(&mut known, ownership).await;
             self.take_over_new(&mut known, ownership, &announcer);
             tokio::select! {
-                changed = changes.changed() => if changed.is_err() { return },
+                told = changes.changed() => if told.is_err() { return },
                 Some(grant) = read_back.recv() => self.announce(&mut known, grant).await,
                 () = self.tasks.stopped() => break,
             }
@@ -59,7 +59,7 @@ impl Keeper {
         for shard in lost {
             let was_announced = known.remove(&shard).is_some_and(|known| known.was_announced);
             if was_announced {
-                tracing::info!(shard, "shard lost");
+                tracing::debug!(shard, "shard lost");
                 self.send(ShardEvent::Lost(shard)).await;
             }
         }

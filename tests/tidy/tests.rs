@@ -115,6 +115,8 @@ fn unbounded_queues_are_found() {
 fn long_lines_are_found() {
     assert_eq!(run(rules::line_lengths, "src/a.rs", &format!("ok\n// {}", "é".repeat(118))).len(), 1);
     assert_eq!(run(rules::line_lengths, "src/a.rs", &format!("// {}", "é".repeat(117))), [""; 0]);
+    assert_eq!(run(rules::line_lengths, "src/a/tests.rs", &"x".repeat(200)), [""; 0]);
+    assert_eq!(run(rules::line_lengths, "tests/tidy/tests.rs", &"x".repeat(200)).len(), 1);
 }
 
 #[test]

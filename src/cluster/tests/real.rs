@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::broker::Broker;
+use super::broker::{Broker, Right};
 use super::*;
 use crate::types::{LeaderEpoch, PartitionIndex, ProducerId};
 
@@ -93,4 +93,49 @@ async fn logs_are_asked_about_at_their_leaders() {
     let (first, epoch) = cluster.allocate_producer_id().await.unwrap();
     let (second, _) = cluster.allocate_producer_id().await.unwrap();
     assert!(second > first && epoch.0 == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts a real broker"]
+async fn brokers_tell_what_a_user_may_do() {
+    let broker = Broker::start().await;
+    let open = broker.cluster();
+    open.create_topic(&new_topic("orders", &[])).await.unwrap();
+    let rights = [(2, "orders", false, 3), (2, "absent", false, 3), (2, "absent", false, 5), (3, "team", true, 3)]
+        .map(|(resource_type, name, is_prefix, operation)| Right::new(resource_type, name, is_prefix, operation));
+    broker.allow("alice", &rights).await;
+    let alice = broker.cluster_as("alice");
+    let told = alice.topic_permissions(&[topic("orders"), topic("absent"), topic("hidden")]).await.unwrap();
+    let permissions = |name: &str| told[&topic(name)].as_ref().unwrap();
+    let may = |name: &str, operation| permissions(name).permissions.unwrap().allow(operation);
+    assert!(permissions("orders").does_exist && !permissions("absent").does_exist);
+    assert!(may("orders", Operation::Read) && may("orders", Operation::Describe), "Describe comes with Read");
+    assert!(!may("orders", Operation::Write) && !may("orders", Operation::DescribeConfigs));
+    assert!(may("absent", Operation::Create), "told of what does not exist, too");
+    assert!(told[&topic("hidden")].as_ref().unwrap_err().is_permission_missing());
+    assert!(!alice.cluster_permissions().await.unwrap().unwrap().allow(Operation::IdempotentWrite));
+
+    let preview = open.try_create_topic(&new_topic("other", &[("segment.ms", "60000")])).await.unwrap();
+    assert_eq!(preview.replication_factor, Some(1));
+    assert!(preview.configs.iter().any(|entry| entry.name == "segment.ms" && entry.is_set_on_topic));
+    assert!(alice.try_create_topic(&new_topic("absent", &[])).await.unwrap().configs.is_empty());
+
+    let change = BTreeMap::from([("compression.type".to_owned(), Some("producer".to_owned()))]);
+    let refusals = [
+        alice.try_create_topic(&new_topic("other", &[])).await.unwrap_err(),
+        alice.try_read_group("other").await.unwrap_err(),
+        alice.allocate_producer_id().await.unwrap_err(),
+        alice.try_write_transactional_id("tx").await.unwrap_err(),
+        alice.try_describe_transactional_id("tx").await.unwrap_err(),
+        alice.leader(&partition("hidden", 0)).await.unwrap_err(),
+        alice.try_alter_topic_configs(&topic("hidden"), &change).await.unwrap_err(),
+        alice.fetch_once(&partition("hidden", 0), 0, 1, Isolation::ReadCommitted).await.unwrap_err(),
+    ];
+    for refusal in refusals {
+        assert!(refusal.is_permission_missing(), "{refusal}");
+    }
+    alice.try_read_group("team-1").await.unwrap();
+    open.try_write_transactional_id("tx").await.unwrap();
+    open.try_describe_transactional_id("tx").await.unwrap();
+    assert!(open.try_alter_topic_configs(&topic("hidden"), &change).await.unwrap_err().is_unknown_topic());
 }

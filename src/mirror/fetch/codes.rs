@@ -73,10 +73,18 @@ pub(super) fn session_verdict(code: i16) -> SessionVerdict {
     }
 }
 
-/// Kafka's name of a code, with its number.
+/// Kafka's name of a code as its documentation writes it, with its number.
 pub(super) fn code_name(code: i16) -> String {
-    match ResponseError::try_from_code(code) {
-        Some(error) => format!("{error:?} ({code})"),
-        None => format!("error code {code}"),
+    let Some(known) = ResponseError::try_from_code(code).filter(|known| !matches!(known, ResponseError::Unknown(_)))
+    else {
+        return format!("an unknown error ({code})");
+    };
+    let mut name = String::new();
+    for letter in known.to_string().chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
     }
+    format!("{name} ({code})")
 }

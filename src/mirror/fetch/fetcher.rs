@@ -15,6 +15,7 @@ use super::codes::{SessionVerdict, code_name, session_verdict};
 use super::holdings::Holdings;
 use super::mailbox::Mailbox;
 use super::memory::{Appetite, Purse};
+use super::parked::ParkedLook;
 use super::request::{SESSIONS_FROM, Shape, TOPIC_IDS_FROM, fetch_request};
 use super::slot::{Mail, Trouble};
 use super::source::{Line, Source};
@@ -40,6 +41,7 @@ pub(super) struct Fetcher<S: Source> {
     common: Arc<Common>,
     mailbox: Arc<Mailbox<Mail>>,
     holdings: Holdings,
+    parked: ParkedLook<S>,
     appetite: Appetite,
     metrics: FetchMetrics,
     line: Option<S::Line>,
@@ -64,6 +66,7 @@ impl<S: Source> Fetcher<S> {
             appetite: Appetite::new(common.budget.clone(), response_bytes_max),
             metrics: FetchMetrics::new(&common.metrics, &source.name(), broker),
             holdings: Holdings::new(Arc::clone(&common)),
+            parked: ParkedLook::new(source.clone()),
             broker,
             source,
             common,
@@ -138,11 +141,13 @@ impl<S: Source> Fetcher<S> {
         }
     }
 
-    async fn wait_for_something_to_ask(&self) {
-        if self.holdings.has_held_back() {
-            tokio::time::timeout(LOOK_AGAIN, self.mailbox.arrival()).await.ok();
-        } else {
-            self.mailbox.arrival().await;
+    async fn wait_for_something_to_ask(&mut self) {
+        let has_held_back = self.holdings.has_held_back();
+        let holdings = &self.holdings;
+        tokio::select! {
+            () = self.mailbox.arrival() => {}
+            () = tokio::time::sleep(LOOK_AGAIN), if has_held_back => {}
+            seen = self.parked.next(|| holdings.some_parked()) => self.holdings.observe_parked(seen),
         }
     }
 
@@ -194,7 +199,17 @@ impl<S: Source> Fetcher<S> {
         let shape = Shape { version, wait, bytes_max: purse.bytes() };
         let request = fetch_request(self.holdings.session().next_turn(), &shape);
         let began = Instant::now();
-        match line.fetch(&request, version).await {
+        let outcome = {
+            let mut fetching = std::pin::pin!(line.fetch(&request, version));
+            loop {
+                let holdings = &self.holdings;
+                tokio::select! {
+                    outcome = &mut fetching => break outcome,
+                    seen = self.parked.next(|| holdings.some_parked()) => self.holdings.observe_parked(seen),
+                }
+            }
+        };
+        match outcome {
             Ok(response) => self.answered(response, purse, began),
             Err(error) => self.lost(&error),
         }

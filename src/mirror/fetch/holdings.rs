@@ -5,7 +5,7 @@
 //! says about a partition reaches its inbox or takes the partition back to the supervisor.
 //! Does not know: connections, when requests are sent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +17,14 @@ use uuid::Uuid;
 use super::codes::partition_trouble;
 use super::inbox::{Contact, HeldMemory};
 use super::memory::{FrameMemory, Purse};
+use super::parked::{LOOK_AT_MAX, Seen};
 use super::reading::{Misread, Reading, is_copied, read, watermarks};
 use super::request::TOPIC_IDS_FROM;
 use super::session::Session;
 use super::slot::{PartitionKey, Slot, SlotId, Trouble};
 use super::supervisor::Common;
-use super::{FetchEvent, FetchPosition, FetchStop};
-use crate::types::{BrokerId, LeaderEpoch, TopicName};
+use super::{FetchEvent, FetchPosition, FetchStop, Watermarks};
+use crate::types::{BrokerId, LeaderEpoch, TopicName, TopicPartition};
 use crate::wire::Leader;
 
 /// Who goes first is decided no more often than this: each change puts partitions into or out of the session.
@@ -50,6 +51,7 @@ pub(super) struct Holdings {
     contact: Arc<Contact>,
     /// When a partition last came, was left out, or was let in again.
     changed_at: Option<Instant>,
+    parked: HashSet<SlotId>,
     held_back: usize,
     /// Partitions below this priority are held back.
     floor: Option<i32>,
@@ -68,6 +70,7 @@ impl Holdings {
             goes_by_ids: true,
             contact: Arc::new(Contact::new()),
             changed_at: None,
+            parked: HashSet::new(),
             held_back: 0,
             floor: None,
             floor_since: Instant::now(),
@@ -101,9 +104,15 @@ impl Holdings {
     /// A session goes by ids or by names, not by both.
     pub(super) fn use_version(&mut self, version: i16) {
         let goes_by_ids = version >= TOPIC_IDS_FROM;
-        if self.goes_by_ids != goes_by_ids {
-            self.goes_by_ids = goes_by_ids;
-            self.session.lost();
+        if self.goes_by_ids == goes_by_ids {
+            return;
+        }
+        self.goes_by_ids = goes_by_ids;
+        self.session.clear();
+        for (id, slot) in &self.slots {
+            if !slot.is_held_back && !self.parked.contains(id) {
+                self.session.want(slot.key(goes_by_ids), slot.ask());
+            }
         }
     }
 
@@ -120,7 +129,7 @@ impl Holdings {
             }
             None => self.without_id += 1,
         }
-        slot.is_parked = false;
+        slot.is_proven = false;
         slot.is_held_back = self.floor.is_some_and(|floor| slot.priority < floor);
         self.held_back += usize::from(slot.is_held_back);
         self.changed_at = Some(Instant::now());
@@ -151,9 +160,10 @@ impl Holdings {
 
     fn take_out(&mut self, id: SlotId) -> Option<Box<Slot>> {
         let mut slot = self.slots.remove(&id)?;
-        self.session.leave_out(&slot.key());
+        self.session.leave_out(&slot.key(self.goes_by_ids));
         set_backlog(&self.common, &mut slot, false);
         slot.outlet.leave();
+        self.parked.remove(&id);
         self.held_back -= usize::from(slot.is_held_back);
         let topic = &slot.partition.topic;
         if let Some(partitions) = self.by_topic.get_mut(topic) {
@@ -174,8 +184,7 @@ impl Holdings {
 
     /// The inbox of a partition has room again.
     pub(super) fn unpark(&mut self, id: SlotId) {
-        let Some(slot) = self.slots.get_mut(&id) else { return };
-        if std::mem::replace(&mut slot.is_parked, false) {
+        if self.parked.remove(&id) {
             self.changed_at = Some(Instant::now());
             self.refresh(id, true);
         }
@@ -184,13 +193,37 @@ impl Holdings {
     /// Puts a partition into the session, or out of it, as its flags say.
     fn refresh(&mut self, id: SlotId, has_backlog: bool) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        let is_asked = !slot.is_parked && !slot.is_held_back;
+        let is_asked = !slot.is_held_back && !self.parked.contains(&id);
         set_backlog(&self.common, slot, has_backlog && is_asked);
         if is_asked {
-            self.session.want(slot.key(), slot.ask());
+            self.session.want(slot.key(self.goes_by_ids), slot.ask());
+            if slot.is_proven {
+                slot.outlet.follow(&self.contact);
+            }
         } else {
-            self.session.leave_out(&slot.key());
+            self.session.leave_out(&slot.key(self.goes_by_ids));
             slot.outlet.unfollow();
+        }
+    }
+
+    /// Some of the partitions that are left out because their inboxes are full.
+    pub(super) fn some_parked(&self) -> Vec<(SlotId, TopicPartition)> {
+        let named = |id: &SlotId| self.slots.get(id).map(|slot| (*id, slot.partition.clone()));
+        self.parked.iter().filter_map(named).take(LOOK_AT_MAX).collect()
+    }
+
+    /// Takes in where the logs of such partitions are.
+    pub(super) fn observe_parked(&mut self, all_seen: Vec<Seen>) {
+        for seen in all_seen {
+            let Some(slot) = self.slots.get_mut(&seen.id) else { continue };
+            // Fetched again meanwhile, which tells more.
+            if !self.parked.contains(&seen.id) {
+                continue;
+            }
+            let Some(known) = slot.watermarks else { continue };
+            let Seen { id: _, log_start, high_watermark } = seen;
+            slot.heard(Watermarks { log_start, high_watermark, ..known }, false);
+            slot.outlet.touch();
         }
     }
 
@@ -269,7 +302,7 @@ impl Holdings {
             Err(Misread::Batch(error)) => return Handed::Over(FetchStop::Batch(error)),
         };
         let watermarks = watermarks(&part, slot.watermarks);
-        slot.outlet.follow(&self.contact);
+        slot.is_proven = true;
         slot.heard(watermarks, !reading.batches.is_empty());
         if !reading.batches.is_empty() {
             slot.position = reading.next.offset;
@@ -280,7 +313,7 @@ impl Holdings {
         }
         let has_backlog = slot.position < watermarks.last_stable;
         if slot.outlet.is_full() && slot.outlet.park() {
-            slot.is_parked = true;
+            self.parked.insert(id);
             self.changed_at = Some(Instant::now());
         }
         self.refresh(id, has_backlog);

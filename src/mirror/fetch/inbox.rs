@@ -99,16 +99,34 @@ impl Inbox {
     }
 
     /// When the source last told something about this partition; also when that was "nothing new", for which no
-    /// event is sent. `None`: never yet. It stands still while the inbox is full, because then nobody asks.
+    /// event is sent. `None`: never yet. While the inbox is full the source is asked about once a second.
     #[must_use]
     pub fn last_contact(&self) -> Option<Instant> {
         locked(&self.shared.place).contact.last()
+    }
+
+    /// What tells of [`Inbox::last_contact`] to somebody who does not hold the inbox.
+    #[must_use]
+    pub fn contact(&self) -> ContactWatch {
+        ContactWatch(Arc::downgrade(&self.shared))
     }
 
     /// Bytes handed over and not yet released.
     #[must_use]
     pub fn bytes_held(&self) -> usize {
         self.shared.held_bytes.load(Ordering::SeqCst)
+    }
+}
+
+/// When the source was last heard of, as long as the inbox lives.
+#[derive(Debug, Clone)]
+pub struct ContactWatch(Weak<Shared>);
+
+impl ContactWatch {
+    /// See [`Inbox::last_contact`]; `None` as well when the inbox is gone.
+    #[must_use]
+    pub fn last(&self) -> Option<Instant> {
+        locked(&self.0.upgrade()?.place).contact.last()
     }
 }
 
@@ -252,6 +270,11 @@ impl Outlet {
     pub(super) fn unfollow(&self) {
         let mut place = locked(&self.shared.place);
         place.contact = place.contact.frozen();
+    }
+
+    /// The source was heard of just now, by another way.
+    pub(super) fn touch(&self) {
+        locked(&self.shared.place).contact = LastContact::At(Instant::now());
     }
 
     pub(super) fn reference(&self) -> InboxRef {

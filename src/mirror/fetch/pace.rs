@@ -49,7 +49,7 @@ impl Pace {
             let paid_at = {
                 let mut meter = locked(meter);
                 if meter.paid_at > now {
-                    meter.bites_until = Some(now + BITES_FOR);
+                    meter.bites_until = Some(meter.paid_at + BITES_FOR);
                 }
                 meter.paid_at
             };

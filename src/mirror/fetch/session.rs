@@ -44,12 +44,12 @@ pub(super) struct Session<K> {
     id: i32,
     epoch: i32,
     wanted: HashMap<K, Ask>,
-    /// Wanted, and not (or not so) in the broker's session.
+    /// Wanted, and perhaps not (or not so) in the broker's session.
     changed: HashSet<K>,
     /// In the broker's session, and not wanted.
     forgotten: HashSet<K>,
-    /// In the broker's session.
-    known: HashSet<K>,
+    /// In the broker's session, as it was told.
+    known: HashMap<K, Ask>,
 }
 
 impl<K: Clone + Eq + Hash> Session<K> {
@@ -60,7 +60,7 @@ impl<K: Clone + Eq + Hash> Session<K> {
             wanted: HashMap::new(),
             changed: HashSet::new(),
             forgotten: HashSet::new(),
-            known: HashSet::new(),
+            known: HashMap::new(),
         }
     }
 
@@ -77,7 +77,7 @@ impl<K: Clone + Eq + Hash> Session<K> {
     pub(super) fn leave_out(&mut self, key: &K) {
         self.wanted.remove(key);
         self.changed.remove(key);
-        if self.known.contains(key) {
+        if self.known.contains_key(key) {
             self.forgotten.insert(key.clone());
         }
     }
@@ -89,22 +89,32 @@ impl<K: Clone + Eq + Hash> Session<K> {
 
     /// What to say now. Each turn must be followed by `accepted`, `refused` or `lost`.
     pub(super) fn next_turn(&mut self) -> Turn<K> {
-        let is_full = self.epoch == EPOCH_NEW;
-        let (asks, forgotten) = if is_full {
-            self.changed.clear();
-            self.forgotten.clear();
-            self.known = self.wanted.keys().cloned().collect();
-            (self.wanted.iter().map(|(key, ask)| (key.clone(), *ask)).collect(), Vec::new())
-        } else {
-            let asks: Vec<_> =
-                self.changed.drain().filter_map(|key| self.wanted.get(&key).map(|ask| (key, *ask))).collect();
-            self.known.extend(asks.iter().map(|(key, _)| key.clone()));
-            for key in &self.forgotten {
-                self.known.remove(key);
-            }
-            (asks, self.forgotten.drain().collect())
-        };
+        let (asks, forgotten) = if self.epoch == EPOCH_NEW { self.everything() } else { self.changes() };
         Turn { session_id: self.id, session_epoch: self.epoch, asks, forgotten }
+    }
+
+    fn everything(&mut self) -> (Vec<(K, Ask)>, Vec<K>) {
+        self.changed.clear();
+        self.forgotten.clear();
+        self.known.clone_from(&self.wanted);
+        (self.wanted.iter().map(|(key, ask)| (key.clone(), *ask)).collect(), Vec::new())
+    }
+
+    fn changes(&mut self) -> (Vec<(K, Ask)>, Vec<K>) {
+        let mut asks = Vec::with_capacity(self.changed.len());
+        for key in self.changed.drain() {
+            let Some(ask) = self.wanted.get(&key).copied() else { continue };
+            // What was left out and let in again before a word was said needs none.
+            if self.known.get(&key) != Some(&ask) {
+                self.known.insert(key.clone(), ask);
+                asks.push((key, ask));
+            }
+        }
+        let forgotten: Vec<_> = self.forgotten.drain().collect();
+        for key in &forgotten {
+            self.known.remove(key);
+        }
+        (asks, forgotten)
     }
 
     /// The broker took the turn. A broker without room for a session answers with id 0: then every turn is a full one.
@@ -127,6 +137,15 @@ impl<K: Clone + Eq + Hash> Session<K> {
     /// It is not known what the broker took: the next turn replaces the session.
     pub(super) fn lost(&mut self) {
         self.epoch = EPOCH_NEW;
+    }
+
+    /// Nothing is wanted any more, and the next turn replaces the session.
+    pub(super) fn clear(&mut self) {
+        self.wanted.clear();
+        self.changed.clear();
+        self.forgotten.clear();
+        self.known.clear();
+        self.lost();
     }
 
     /// What to say to drop the session; `None` when there is none. Nothing may be asked afterwards.

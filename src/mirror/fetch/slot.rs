@@ -74,7 +74,7 @@ pub(super) enum Trouble {
     },
 }
 
-/// How a session and a request name a partition. A recreated topic is another one.
+/// How a session and a request name a partition. Where topics go by id a recreated one is another one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct PartitionKey {
     pub(super) topic: TopicName,
@@ -106,10 +106,10 @@ pub(super) struct Slot {
     /// The outage that was told.
     outage: Option<String>,
     doubt: Option<Doubt>,
-    /// Left out because its inbox is full.
-    pub(super) is_parked: bool,
     /// Left out because others go first under the rate limit.
     pub(super) is_held_back: bool,
+    /// Whether the broker that it is asked of has answered about it.
+    pub(super) is_proven: bool,
     /// Whether the source has more than we took, as far as known.
     pub(super) has_backlog: bool,
 }
@@ -142,14 +142,19 @@ impl Slot {
             failures: 0,
             outage: None,
             doubt: None,
-            is_parked: false,
             is_held_back: false,
+            is_proven: false,
             has_backlog: false,
         }
     }
 
-    pub(super) fn key(&self) -> PartitionKey {
-        PartitionKey { topic: self.partition.topic.clone(), id: self.topic_id, partition: self.partition.partition.0 }
+    /// Where topics go by name the id must not tell two lives of a topic apart, because it doesn't for the broker.
+    pub(super) fn key(&self, goes_by_ids: bool) -> PartitionKey {
+        PartitionKey {
+            topic: self.partition.topic.clone(),
+            id: self.topic_id.filter(|_| goes_by_ids),
+            partition: self.partition.partition.0,
+        }
     }
 
     pub(super) fn ask(&self) -> Ask {

@@ -4,12 +4,13 @@
 //! Promises: nothing but questions; a fake can stand in for every one of them.
 //! Does not know: what the answers are for.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
 
 use crate::batch::{BatchHeader, split};
-use crate::cluster::{Cluster, ClusterError, EpochEnd, Isolation, OffsetQuery};
+use crate::cluster::{Cluster, ClusterError, EpochEnd, Isolation, ListedOffset, OffsetQuery};
 use crate::types::{BrokerId, LeaderEpoch, SourceOffset, TopicName, TopicPartition};
 use crate::wire::{Connection, Leader, TopicMetadata, WireError};
 
@@ -36,6 +37,12 @@ pub(super) trait Source: Clone + Send + Sync + 'static {
         partition: &TopicPartition,
         query: OffsetQuery,
     ) -> impl Future<Output = Result<Option<SourceOffset>, ClusterError>> + Send;
+    /// The same of many partitions; those that fail are left out.
+    fn offsets(
+        &self,
+        partitions: &[TopicPartition],
+        query: OffsetQuery,
+    ) -> impl Future<Output = Result<BTreeMap<TopicPartition, SourceOffset>, ClusterError>> + Send;
     fn epoch_end(
         &self,
         partition: &TopicPartition,
@@ -97,6 +104,19 @@ impl Source for Cluster {
         let mut offsets = self.list_offsets(std::slice::from_ref(partition), query).await?;
         let Some(listed) = offsets.remove(partition) else { return Ok(None) };
         Ok(listed?.offset.and_then(|offset| SourceOffset::new(offset).ok()))
+    }
+
+    async fn offsets(
+        &self,
+        partitions: &[TopicPartition],
+        query: OffsetQuery,
+    ) -> Result<BTreeMap<TopicPartition, SourceOffset>, ClusterError> {
+        let listed = self.list_offsets(partitions, query).await?;
+        let known = |(partition, listed): (_, Result<ListedOffset, _>)| {
+            let offset = SourceOffset::new(listed.ok()?.offset?).ok()?;
+            Some((partition, offset))
+        };
+        Ok(listed.into_iter().filter_map(known).collect())
     }
 
     async fn epoch_end(

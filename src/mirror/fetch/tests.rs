@@ -5,7 +5,12 @@ use std::time::Duration;
 use super::*;
 use crate::types::{PartitionIndex, TopicName};
 
+mod engine;
+mod fake;
+mod parts;
+mod reading;
 mod real;
+mod session;
 
 fn settings() -> Settings {
     Settings {

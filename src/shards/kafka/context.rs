@@ -9,6 +9,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 #[must_use]
 pub fn client_config(properties: &[(String, String)], client_id: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
+    // A broker that came back is found within this; librdkafka's own 10 s would double the time without leases.
+    config.set("reconnect.backoff.max.ms", "2000");
     for (name, value) in properties {
         config.set(name, value);
     }

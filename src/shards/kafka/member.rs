@@ -157,7 +157,7 @@ impl KafkaMember {
         }
         if code != self.last_error {
             self.last_error = code;
-            tracing::warn!(%error, "membership of the daemon group");
+            log_error(error, "membership of the daemon group");
         }
         Ok(())
     }

@@ -21,8 +21,7 @@ pub struct WriterSettings {
     pub kafka_properties: Vec<(String, String)>,
     /// The state topic.
     pub topic: String,
-    /// New for each process, the same for its whole life: reopening under it settles the transaction before. Two ids
-    /// begin with it.
+    /// The same for every life of a daemon: opening under it settles the transaction before. Two ids begin with it.
     pub transactional_id: String,
     /// When the coordinator aborts a transaction that nobody ends.
     pub transaction_timeout: Duration,

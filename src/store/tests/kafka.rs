@@ -94,8 +94,8 @@ async fn keep_writing(
     while !stop.is_cancelled() {
         match store.write(lease, vec![map_write(&link, &topic, partition, 0, &count.to_string())]).await {
             Ok(()) => count += 1,
-            Err(StoreError::LeaseLost { shard }) => return (count, Some(shard)),
-            Err(error) => panic!("{error}"),
+            Err(StoreError::LeaseLost { .. } | StoreError::Unusable(_)) => return (count, Some(lease.shard())),
+            Err(StoreError::Unavailable(reason)) => panic!("{reason}"),
         }
     }
     (count, None)
@@ -166,10 +166,10 @@ async fn two_daemons_share_and_the_second_inherits() {
     let mut one = Daemon::start(&group, "one").await;
     one.follow(LONG, |leases| leases.len() == 32).await;
     let stop = TaskGroup::new();
-    let (busy, leases, until_stopped) = (one.store.clone(), one.leases.clone(), stop.token());
-    let writers = tokio::spawn(async move {
+    let (busy, leases_at_first, until_stopped) = (one.store.clone(), one.leases.clone(), stop.token());
+    let busy_writers = tokio::spawn(async move {
         futures::future::join_all(
-            (0..32).map(|number| keep_writing(&busy, &leases, PartitionIndex(number), &until_stopped)),
+            (0..32).map(|number| keep_writing(&busy, &leases_at_first, PartitionIndex(number), &until_stopped)),
         )
         .await
     });
@@ -178,10 +178,10 @@ async fn two_daemons_share_and_the_second_inherits() {
     tokio::join!(one.follow(LONG, |leases| leases.len() == 16), two.follow(LONG, |leases| leases.len() == 16));
     println!("shared in {:?}", joined.elapsed());
     stop.stop();
-    let ends = writers.await.unwrap();
-    let writes: u32 = ends.iter().map(|(count, _)| count).sum();
+    let ends = busy_writers.await.unwrap();
+    let count: u32 = ends.iter().map(|(count, _)| count).sum();
     let kept = ends.iter().filter(|(_, error)| error.is_none()).count();
-    println!("{writes} writes while sharing, {kept} of 32 writers went on to the end");
+    println!("{count} writes while sharing, {kept} of 32 writers went on to the end");
     assert!((1..32).contains(&kept));
     assert!(one.leases.keys().all(|shard| !two.leases.contains_key(shard)));
 
@@ -204,8 +204,18 @@ async fn a_second_daemon_with_the_same_id_ends_the_first() {
     let group = new_group();
     let mut one = Daemon::start(&group, "same").await;
     one.follow(LONG, |leases| leases.len() == 32).await;
+    // The first one is busy, and reopens the producer that the second one takes from it.
+    let (busy, leases_at_first) = (one.store.clone(), one.leases.clone());
+    let busy_writers = tokio::spawn(async move {
+        let never = CancellationToken::new();
+        let write = |number| keep_writing(&busy, &leases_at_first, PartitionIndex(number), &never);
+        futures::future::join_all((0..8).map(write)).await
+    });
     let mut two = Daemon::start(&group, "same").await;
+    let started = Instant::now();
     two.follow(LONG, |leases| leases.len() == 32).await;
+    println!("the second took over in {:?}", started.elapsed());
+    assert!(busy_writers.await.unwrap().iter().all(|(_, lost)| lost.is_some()));
     one.follow(LONG, BTreeMap::is_empty).await;
     let mut trouble = one.store.trouble();
     let reason = tokio::time::timeout(LONG, trouble.wait_for(Option::is_some)).await.unwrap().unwrap().clone();
@@ -410,11 +420,10 @@ async fn a_stopped_owner_writes_nothing_behind_its_successor() {
         child.signal("-STOP");
         let mut two = Daemon::start(&group, "two").await;
         two.follow(LONG, |leases| leases.len() == 32).await;
-        let partition = PartitionIndex(0);
-        let partition = (0..32)
+        let partition = (0..1_000)
             .map(PartitionIndex)
             .find(|partition| !two.store.view().map_chunks(&link, &topic, *partition).is_empty())
-            .unwrap_or(partition);
+            .unwrap();
         let before = two.store.view().map_chunks(&link, &topic, partition);
         let lease = two.leases[&two.store.shard_of_partition(&link, &topic, partition)].clone();
         child.signal("-CONT");
@@ -426,5 +435,23 @@ async fn a_stopped_owner_writes_nothing_behind_its_successor() {
         println!("round {round}: {ended}; last {:?}", before[0].1.runs);
         assert_eq!(before[0], after[0]);
         two.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a real broker"]
+async fn a_killed_daemon_comes_back_quickly() {
+    let rounds: u64 = std::env::var("FAULT_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
+    for round in 0..rounds {
+        let group = new_group();
+        let child = Child::start(&group);
+        child.line_with("wrote 20 ");
+        tokio::time::sleep(Duration::from_millis(round * 7 % 50)).await;
+        drop(child);
+        let killed = Instant::now();
+        let mut again = Daemon::start(&group, "child").await;
+        again.follow(LONG, |leases| leases.len() == 32).await;
+        println!("round {round}: all shards {:?} after the kill", killed.elapsed());
+        again.stop().await;
     }
 }

@@ -161,8 +161,8 @@ async fn topics_appear_grow_and_stop() {
     assert_eq!(link.reason("orders").as_deref(), Some("source_recreated"));
     assert_eq!(link.reason("later").as_deref(), Some("target_deleted"));
     let remirror = |_: &TopicName, record: &TopicRecord| resolve_topic(record, ResolveVerb::Remirror);
-    let changed = link.sync.change_records(&link.lease, remirror, Vec::new()).await.unwrap();
-    assert_eq!(changed, [topic("later"), topic("orders")]);
+    let resolved = link.sync.change_records(&link.lease, remirror, Vec::new()).await.unwrap();
+    assert_eq!(resolved, [topic("later"), topic("orders")]);
     let report = link.round().await;
     assert_eq!((report.mirrored, report.stopped, report.created), (3, 0, vec![topic("later")]));
     assert_eq!(link.record("orders").unwrap().start, StartAt::Earliest);

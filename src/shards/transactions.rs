@@ -1,0 +1,69 @@
+//! The port onto a transactional producer.
+
+/// A record for the partition `shard` of the state topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The partition.
+    pub shard: i32,
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value; `None` removes the key.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Record {
+    pub(super) fn bytes(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Vec::len)
+    }
+}
+
+/// How far a shard's partition has been written: the offset after our last record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateOffset {
+    /// The partition.
+    pub shard: i32,
+    /// The offset after the last record.
+    pub next: i64,
+}
+
+/// What went wrong with a transaction, as: what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The coordinator does not accept the membership: abort, wait for our own rebalance, try again if still ours.
+    #[error("membership refused: {0}")]
+    Refused(String),
+    /// Abort and try again.
+    #[error("{0}")]
+    Retry(String),
+    /// The producer is of no more use, and the outcome of its last transaction may be unknown: open a new one.
+    #[error("producer lost: {0}")]
+    Broken(String),
+    /// A record is unacceptable by itself: abort; trying again is of no use.
+    #[error("record refused: {0}")]
+    Rejected(String),
+}
+
+/// A transactional producer, step by step.
+///
+/// `open` settles what an earlier life of the same transactional id left behind: when it returns, an earlier
+/// transaction is either committed or can never be.
+pub trait Transactions {
+    /// What proves a membership.
+    type Proof;
+    /// Opens or reopens the producer.
+    fn open(&mut self) -> Result<(), Failure>;
+    /// Begins a transaction.
+    fn begin(&mut self) -> Result<(), Failure>;
+    /// Hands over a record; it need not be sent yet.
+    fn send(&mut self, record: &Record) -> Result<(), Failure>;
+    /// Waits until every record of this transaction is acknowledged, and tells how far each shard has come.
+    fn flush(&mut self) -> Result<Vec<StateOffset>, Failure>;
+    /// Adds the offsets to the transaction under the proof. This is what a deposed member fails at.
+    fn send_offsets(&mut self, offsets: &[StateOffset], proof: &Self::Proof) -> Result<(), Failure>;
+    /// Commits.
+    fn commit(&mut self) -> Result<(), Failure>;
+    /// Aborts.
+    fn abort(&mut self) -> Result<(), Failure>;
+    /// Called now and then while there is nothing to write.
+    fn tend(&mut self) {}
+}

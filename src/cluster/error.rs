@@ -19,7 +19,7 @@ pub enum ClusterError {
         error: WireError,
     },
     /// The broker answered with an error code.
-    #[error("cluster {cluster} refused {operation} on {resource}: {code_name} ({code}){}", message.as_deref().map(|m| format!(": {m}")).unwrap_or_default())]
+    #[error("cluster {cluster} refused {operation} on {resource}: {code_name} ({code}){}", appended(message))]
     Refused {
         /// Which cluster.
         cluster: ClusterName,
@@ -34,6 +34,11 @@ pub enum ClusterError {
         /// The broker's own words, where it sent any.
         message: Option<String>,
     },
+}
+
+#[expect(clippy::ref_option, reason = "that is what the error's format string has")]
+fn appended(message: &Option<String>) -> String {
+    message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
 }
 
 /// What to do about a [`ClusterError`].

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::Link;
 use crate::store::{
-    Key, Lease, LinkState, RequestAction, RequestRecord, ResolutionRecord, StoreError, TopicRecord, TopicState, Value,
+    Key, Lease, LinkRecord, LinkState, RequestAction, RequestRecord, ResolutionRecord, TopicRecord, TopicState, Value,
     View, Write,
 };
-use crate::sync::resolve_topic;
+use crate::sync::{SyncError, resolve_topic};
 use crate::types::{LinkName, PartitionIndex, ResolveVerb, TopicName};
 
 /// What an order would change: shown before it is given, and what is done when it is carried out.
@@ -80,17 +80,17 @@ impl Link {
     }
 
     /// Writes what an order means, and takes the order away, in one transaction.
-    async fn carry_out(&self, lease: &Lease, id: Uuid, request: &RequestRecord) -> Result<(), StoreError> {
+    async fn carry_out(&self, lease: &Lease, id: Uuid, request: &RequestRecord) -> Result<(), SyncError> {
         let view = self.parts.store.view();
         let link = self.name();
-        let mut writes = Vec::new();
-        for change in preview(view, link, request) {
+        let changes = preview(view, link, request);
+        let mut others = vec![Write::Remove(Key::Request { link: link.clone(), id })];
+        for change in &changes {
             tracing::warn!(%link, who = %request.who, ?change, "order carried out");
-            writes.extend(self.write_of(&change, id, request));
+            others.extend(self.write_of(change, id, request));
         }
-        writes.push(Write::Remove(Key::Request { link: link.clone(), id }));
-        self.parts.store.write(lease, writes).await?;
-        self.topics.wake();
+        let changed = |topic: &TopicName, record: &TopicRecord| changed_record(&changes, topic, record);
+        self.topics.change_records(lease, changed, others).await?;
         // The view shows the removal soon; until then the same order must not be carried out again.
         let mut changes = view.changes();
         while view.requests(link).iter().any(|(open, _)| *open == id) {
@@ -101,24 +101,17 @@ impl Link {
         Ok(())
     }
 
+    /// What is to be written besides topic records.
     fn write_of(&self, change: &Preview, id: Uuid, request: &RequestRecord) -> Option<Write> {
-        let view = self.parts.store.view();
         let link = self.name().clone();
         match change {
             Preview::Link { state } => {
-                let record = crate::store::LinkRecord { state: *state, ..self.record()? };
+                let record = LinkRecord { state: *state, ..self.record()? };
                 Some(Write::Put(Key::Link { link }, Value::Link(record)))
             }
-            Preview::Topic { topic, state } => {
-                let record = TopicRecord { state: *state, ..view.topic(&link, topic)? };
-                Some(Write::Put(Key::Topic { link, topic: topic.clone() }, Value::Topic(record)))
-            }
-            Preview::ResolveTopic { topic, verb } => {
-                let record = resolve_topic(&view.topic(&link, topic)?, *verb)?;
-                Some(Write::Put(Key::Topic { link, topic: topic.clone() }, Value::Topic(record)))
-            }
+            Preview::Topic { .. } | Preview::ResolveTopic { .. } => None,
             Preview::ResolvePartition { topic, partition, verb, .. } => {
-                let stop = view.position(&link, topic, *partition)?.status.stop?;
+                let stop = self.parts.store.view().position(&link, topic, *partition)?.status.stop?;
                 let record = ResolutionRecord {
                     id,
                     verb: *verb,
@@ -132,6 +125,20 @@ impl Link {
             }
         }
     }
+}
+
+/// A topic's record after these changes; `None`: as it is.
+fn changed_record(changes: &[Preview], topic: &TopicName, record: &TopicRecord) -> Option<TopicRecord> {
+    changes.iter().find_map(|change| match change {
+        Preview::Topic { topic: named, state } if named == topic => {
+            Some(TopicRecord { state: *state, ..record.clone() })
+        }
+        Preview::ResolveTopic { topic: named, verb } if named == topic => resolve_topic(record, *verb),
+        Preview::Topic { .. }
+        | Preview::ResolveTopic { .. }
+        | Preview::Link { .. }
+        | Preview::ResolvePartition { .. } => None,
+    })
 }
 
 /// What an order would change, as the state is now. Empty: nothing.

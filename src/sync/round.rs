@@ -135,6 +135,8 @@ fn conclude(sync: &TopicSync, jobs: &Jobs, moment: Moment, report: &mut RoundRep
             }
         };
         match record {
+            // Somebody changed the record while the round was made: the next one goes by what it says now.
+            Some(_) if sync.store.view().topic(&sync.settings.link, topic) != job.seen.record => {}
             Some(record) if job.seen.record.as_ref() != Some(&record) => {
                 writes.push(Write::Put(key, Value::Topic(record)));
             }

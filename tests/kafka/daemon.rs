@@ -5,6 +5,7 @@
 //! Does not know: the crate's types.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -62,6 +63,7 @@ impl Daemon {
     fn spawn(&mut self) {
         let token = self.folder.join("token");
         fs::write(&token, TOKEN).expect("the token file");
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("the token file's mode");
         let text = self.config.render(&self.id, self.port, &token.display().to_string());
         let file = self.folder.join("causeway.toml");
         fs::write(&file, text).expect("the configuration");
@@ -127,6 +129,13 @@ impl Daemon {
         let mut answer = request.send_json(body).expect("an answer");
         let status = answer.status().as_u16();
         (status, answer.body_mut().read_json().unwrap_or_default())
+    }
+
+    /// Gives an order on the link that most tests have; it has to be taken.
+    pub fn order(&self, verb: &str, body: &Value) -> Value {
+        let (status, answer) = self.post(&format!("/v1/links/{LINK}/{verb}"), body);
+        assert!((200..300).contains(&status), "{verb} {body}: {status} {answer}");
+        answer
     }
 
     /// What the API says about a topic; null before it knows it.

@@ -13,6 +13,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use crate::process::wait_for;
 use crate::record::Entry;
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -41,9 +42,11 @@ impl Reader {
             .set("fetch.wait.max.ms", "50")
             .create()
             .expect("a consumer");
-        let metadata = consumer.fetch_metadata(Some(topic), LIMIT).expect("metadata");
-        let partitions: Vec<i32> = metadata.topics()[0].partitions().iter().map(MetadataPartition::id).collect();
-        assert!(!partitions.is_empty(), "{topic} is not there");
+        let partitions: Vec<i32> = wait_for(&format!("the metadata of {topic}"), LIMIT, || {
+            let metadata = consumer.fetch_metadata(Some(topic), LIMIT).ok()?;
+            let ids: Vec<i32> = metadata.topics().first()?.partitions().iter().map(MetadataPartition::id).collect();
+            (!ids.is_empty()).then_some(ids)
+        });
         let mut list = TopicPartitionList::new();
         for partition in &partitions {
             list.add_partition_offset(topic, *partition, Offset::Beginning).expect("a partition");
@@ -103,7 +106,13 @@ impl Reader {
         use rdkafka::types::RDKafkaErrorCode as Code;
         let is_passing = matches!(
             error.rdkafka_error_code(),
-            Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve)
+            Some(
+                Code::BrokerTransportFailure
+                    | Code::AllBrokersDown
+                    | Code::OperationTimedOut
+                    | Code::NotLeaderForPartition
+                    | Code::LeaderNotAvailable
+            )
         );
         assert!(is_passing, "reading {}: {error}", self.topic);
     }
@@ -117,7 +126,11 @@ pub fn read_topic(bootstrap: &str, topic: &str) -> Logs {
 /// Log start offset and high watermark of each partition.
 pub fn watermarks(bootstrap: &str, topic: &str) -> BTreeMap<i32, (i64, i64)> {
     let reader = Reader::new(bootstrap, topic);
-    let ask = |p: &i32| (*p, reader.consumer.fetch_watermarks(topic, *p, LIMIT).expect("watermarks"));
+    // A broker that has just come back is asked again until it leads the partition.
+    let ask = |p: &i32| {
+        let what = format!("watermarks of {topic}-{p}");
+        (*p, wait_for(&what, LIMIT, || reader.consumer.fetch_watermarks(topic, *p, LIMIT).ok()))
+    };
     reader.logs.keys().map(ask).collect()
 }
 

@@ -29,7 +29,8 @@ fn the_least_rights_as_commands() {
     let commands = acls(&plan(vec![Entry::matching("orders\\..*"), Entry::named("logs")]), None);
     let on = |address: &str, principal: &str| {
         format!(
-            "kafka-acls --bootstrap-server {address} --command-config admin.properties --add --allow-principal {principal}"
+            "kafka-acls --bootstrap-server {address} --command-config admin.properties --add \
+             --allow-principal {principal}"
         )
     };
     let source = on("kafka-1:9093", "User:causeway");
@@ -44,7 +45,8 @@ fn the_least_rights_as_commands() {
         format!("{target} {all} --topic orders. --resource-pattern-type prefixed"),
         format!("{target} {all} --topic logs"),
         format!(
-            "{target} --operation Create --operation Read --operation Write --operation DescribeConfigs --topic __causeway.prod"
+            "{target} --operation Create --operation Read --operation Write --operation DescribeConfigs \
+             --topic __causeway.prod"
         ),
         format!("{target} --operation Read --group prod"),
         format!("{target} --operation Write --transactional-id causeway-prod- --resource-pattern-type prefixed"),

@@ -5,11 +5,9 @@ use std::time::Duration;
 use super::*;
 use crate::cluster::tests::broker::{Broker, Right};
 use crate::cluster::{Cluster, NewTopic};
-use crate::shards::WriterMeasures;
 use crate::store::{self, ShardEvent, StartAt, Store};
 use crate::sync::{self, TopicSync};
 use crate::tasks::TaskGroup;
-use crate::telemetry::Metrics;
 
 const USER: &str = "causeway";
 
@@ -55,7 +53,7 @@ async fn mirror_a_topic(source: &Broker, target: &Broker) {
         daemon_id: "one".to_owned(),
         session_timeout: Duration::from_secs(10),
     };
-    let measures = WriterMeasures::new(&Metrics::new(), "target");
+    let measures = crate::shards::WriterMeasures::new(&crate::telemetry::Metrics::new(), "target");
     let (store, mut events) = Store::open(settings, measures, &TaskGroup::new()).await.unwrap();
     let name = LinkName::new("onprem-to-aws").unwrap();
     let shard = store.shard_of_link(&name);

@@ -34,8 +34,7 @@ fn status_and_orders() {
     assert_eq!((&topic["source_topic"], &topic["target_topic"]), (&json!("api"), &json!("api")));
     assert_eq!(topic["state"], "mirroring");
 
-    let order = |verb: &str, body: Value| daemon.post(&format!("/v1/links/{LINK}/{verb}"), &body);
-    assert_eq!(order("pause", json!({"topics": ["api"]})).0, 200);
+    daemon.order("pause", &json!({"topics": ["api"]}));
     daemon.wait_for_state("api", 0, "paused", RECOVERY);
     daemon.wait_for_state("api", 1, "paused", RECOVERY);
     let ends = || watermarks(&on.target.side_door(), "api");
@@ -45,7 +44,7 @@ fn status_and_orders() {
         daemon.partition("api", 0)["lag_records"].as_i64().filter(|lag| *lag > 0)
     });
     assert_eq!(ends(), before);
-    assert_eq!(order("resume", json!({"topics": "all"})).0, 200);
+    daemon.order("resume", &json!({"topics": "all"}));
     finish(&judge, &mut daemon);
 }
 

@@ -30,7 +30,7 @@ fn nothing_circles() {
     let (a, b) = (on.source, on.target);
     a.admin().create_topic(TOPIC, 2, &[]);
     b.admin().create_topic(TOPIC, 2, &[]);
-    let entry = ["match = 'opposite'", "local_writers = true"];
+    let entry = ["match = 'opposite'", "local_writers = true", "existing_target = 'translate'"];
     let mut to_b = Daemon::start("opposite-ab", &Config::new("opposite-ab", a, b).topics(&entry));
     let mut to_a = Daemon::start("opposite-ba", &Config::new("opposite-ba", b, a).topics(&entry));
     let sides = [(a, "wrote-a"), (b, "wrote-b")];

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::broker::{Cluster, Options};
 use crate::checker::Violation;
-use crate::config::{Config, LINK};
+use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::jars::{KAFKA_3, KAFKA_4};
 use crate::judge::Judge;
@@ -46,11 +46,10 @@ fn a_record_too_large_for_the_target() {
     assert_eq!(daemon.topic("stops")["state"], "stopped");
 
     let dry = json!({"topics": ["stops"], "partition": 1, "with": "skip", "dry_run": true});
-    assert_eq!(daemon.post(&format!("/v1/links/{LINK}/resolve"), &dry).0, 200);
+    daemon.order("resolve", &dry);
     assert_eq!(daemon.partition("stops", 1)["state"], "stopped");
     let skip = json!({"topics": ["stops"], "partition": 1, "with": "skip"});
-    let (status, answer) = daemon.post(&format!("/v1/links/{LINK}/resolve"), &skip);
-    assert_eq!(status, 200, "{answer}");
+    daemon.order("resolve", &skip);
     daemon.wait_for_state("stops", 1, "mirroring", RECOVERY);
     let judge = Judge::new(&source, &target, &["stops"]);
     wait_for("all but the skipped record", RECOVERY, || (judge.compare().0.len() == 1).then_some(()));
@@ -96,7 +95,7 @@ fn a_corrupt_response_is_never_written() {
     for partition in 0..2 {
         if daemon.partition("corrupt", partition)["state"] == "stopped" {
             let retry = json!({"topics": ["corrupt"], "partition": partition, "with": "retry"});
-            assert_eq!(daemon.post(&format!("/v1/links/{LINK}/resolve"), &retry).0, 200);
+            daemon.order("resolve", &retry);
         }
     }
     finish(&Judge::new(on.source, on.target, &["corrupt"]), &mut daemon);
@@ -134,8 +133,7 @@ fn a_retention_gap_stops_the_partition() {
     let stopped = daemon.wait_for_state("gap", 0, "stopped", RECOVERY);
     assert_eq!(stopped["error"]["source_offset"], 100, "{stopped}");
     let accept = json!({"topics": ["gap"], "partition": 0, "with": "accept-gap"});
-    let (status, answer) = daemon.post(&format!("/v1/links/{LINK}/resolve"), &accept);
-    assert_eq!(status, 200, "{answer}");
+    daemon.order("resolve", &accept);
     wait_for("the rest", RECOVERY, || (read_topic(&on.target.side_door(), "gap")[&0].len() == 200).then_some(()));
     daemon.wait_for_state("gap", 0, "mirroring", Duration::from_secs(10));
     daemon.stop();

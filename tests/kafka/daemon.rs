@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::checker::{Answer, Direction};
 use crate::config::{Config, LINK};
-use crate::process::{Process, Usage, free_port, scratch, tail_of, wait_for, write_private};
+use crate::process::{Process, Usage, free_port, scratch, tail_of, write_private};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_causeway");
 const TOKEN: &str = "a-token-for-tests";
@@ -153,9 +153,27 @@ impl Daemon {
 
     /// Waits until a partition is in a state, and returns what is said about it.
     pub fn wait_for_state(&self, topic: &str, partition: i32, state: &str, limit: Duration) -> Value {
-        wait_for(&format!("{topic}-{partition} to be {state}"), limit, || {
-            Some(self.partition(topic, partition)).filter(|p| p["state"] == state)
-        })
+        self.wait_for_partition(topic, partition, limit, state, |p| p["state"] == state)
+    }
+
+    /// Waits until what is said about a partition satisfies a test, and returns it.
+    pub fn wait_for_partition(
+        &self,
+        topic: &str,
+        partition: i32,
+        limit: Duration,
+        what: &str,
+        is_it: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let begin = Instant::now();
+        loop {
+            let said = self.partition(topic, partition);
+            if is_it(&said) {
+                return said;
+            }
+            assert!(begin.elapsed() < limit, "waited {limit:?} in vain for {topic}-{partition} ({what}): {said}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Translates on the link that most tests have.

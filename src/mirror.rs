@@ -79,7 +79,7 @@ pub struct Settings {
     pub fetch: fetch::Settings,
     /// Limits of producing.
     pub produce: ProduceSettings,
-    /// Limits of one batch; `batch_bytes_max` is each topic's own.
+    /// Limits of one batch; where the target topic takes less than `batch_bytes_max`, that counts.
     pub limits: Limits,
     /// Batches in flight per partition: brokers remember five.
     pub window_max: usize,

@@ -6,7 +6,7 @@
 //! Does not know: which partitions there are, how state is stored.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -95,6 +95,8 @@ pub(super) struct Partition {
     pub(super) measures: Measures,
     /// Lowered when the target turned out to take less than its settings said.
     batch_bytes_max: AtomicUsize,
+    /// Source batches before this offset are not merged: the target refused one of them.
+    apart_until: AtomicI64,
 }
 
 impl Partition {
@@ -105,13 +107,22 @@ impl Partition {
         stop: CancellationToken,
     ) -> Self {
         let measures = Measures::new(&services.metrics, &services.settings.link, &assignment.source);
-        let batch_bytes_max = AtomicUsize::new(assignment.batch_bytes_max);
-        Self { services, assignment, live, stop, plan: None, measures, batch_bytes_max }
+        let merge_bytes_max = services.settings.limits.batch_bytes_max;
+        let batch_bytes_max = AtomicUsize::new(assignment.batch_bytes_max.min(merge_bytes_max));
+        let apart_until = AtomicI64::new(0);
+        Self { services, assignment, live, stop, plan: None, measures, batch_bytes_max, apart_until }
     }
 
-    /// What limits a batch for this partition.
-    pub(super) fn limits(&self) -> Limits {
-        Limits { batch_bytes_max: self.batch_bytes_max.load(Ordering::Relaxed), ..self.services.settings.limits }
+    /// What limits a batch that begins at `next`.
+    pub(super) fn limits(&self, next: SourceOffset) -> Limits {
+        let is_apart = next.get() < self.apart_until.load(Ordering::Relaxed);
+        let batch_bytes_max = if is_apart { 0 } else { self.batch_bytes_max.load(Ordering::Relaxed) };
+        Limits { batch_bytes_max, ..self.services.settings.limits }
+    }
+
+    /// Merges nothing before this offset from now on.
+    pub(super) fn keep_apart_until(&self, source: SourceOffset) {
+        self.apart_until.fetch_max(source.get(), Ordering::Relaxed);
     }
 
     /// Merges no larger batches than this from now on.

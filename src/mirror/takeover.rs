@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use super::fetch::FetchPosition;
 use super::partition::{Ended, Known, Partition};
-use super::plan::{Plan, lay_out};
+use super::plan::{AHEAD_FIRST, Plan, lay_out};
 use super::position::Position;
 use super::reconcile::{Expectation, Finding, Observation, reconcile};
 use super::stop::StopReason;
 use super::target;
-use crate::batch::SourceRun;
 use crate::cluster::{ClusterError, OffsetQuery};
 use crate::offset_map::OffsetMap;
 use crate::store::{PlanRecord, StartAt, StoreError};
@@ -62,9 +61,11 @@ impl Partition {
         };
         let reconciled = self.reconcile_known(&mut known).await;
         if reconciled.is_ok() {
-            // Until a hole is seen, the source is taken to have none: then the first batch need not wait for a plan.
-            let guess = SourceRun { source: known.position.source(), length: self.services.settings.plan_ahead };
-            let runs = lay_out(known.position.target(), [guess]);
+            // What was planned is planned again, and beyond it, until a hole is seen, the source is taken to have none:
+            // then the first batch need not wait for a plan, and what a former owner sent last is explained.
+            let (source, target) = (known.position.source(), known.position.target());
+            let length = AHEAD_FIRST.min(self.services.settings.plan_ahead);
+            let runs = lay_out(target, known.plan.expect(target, source, length));
             known.plan = Plan::from_runs(runs, known.plan.inherited().to_vec()).unwrap_or_default();
         }
         let from = FetchPosition { offset: known.position.source(), last_epoch: known.position.last_epoch };

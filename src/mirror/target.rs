@@ -20,6 +20,8 @@ use crate::wire::Leader;
 const HIGH_WATERMARK_PAUSE: Duration = Duration::from_millis(20);
 /// Bytes of one read of batch headers.
 const WALK_BYTES: usize = 4 << 20;
+/// Brokers send one batch whole, however little is asked for (KIP-74).
+const ONE_BATCH_BYTES: usize = 1 << 10;
 
 /// Asks the leader for producer state, then for the log end, and waits until the high watermark has reached it. A
 /// leader that changes meanwhile is an error: ask again.
@@ -91,7 +93,7 @@ pub(super) async fn crc_at(
     partition: &TopicPartition,
     at: TargetOffset,
 ) -> Result<Option<u32>, ClusterError> {
-    let read = target.fetch_once(partition, at.get(), WALK_BYTES, Isolation::ReadUncommitted).await?;
+    let read = target.fetch_once(partition, at.get(), ONE_BATCH_BYTES, Isolation::ReadUncommitted).await?;
     let batches = split(read.records).unwrap_or_default();
     Ok(batches.iter().find(|batch| batch.header.base_offset == at.get()).map(|batch| batch.header.crc))
 }

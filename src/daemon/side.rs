@@ -196,7 +196,8 @@ impl Side {
             match settings.client.metadata(Some(&[])).await {
                 Ok(_) => return,
                 Err(error) if refused != Some(fingerprint) => {
-                    tracing::warn!(cluster = %self.cluster, %error, "changed secrets don't work, going on with those before");
+                    let cluster = &self.cluster;
+                    tracing::warn!(%cluster, %error, "changed secrets don't work, going on with those before");
                     refused = Some(fingerprint);
                 }
                 Err(_) => {}

@@ -11,7 +11,7 @@ use crate::tasks::{Backoff, TaskGroup};
 /// The control loops, while they run.
 pub(super) struct Control {
     link: Arc<Link>,
-    running: Option<(i32, TaskGroup)>,
+    running: Option<(Lease, TaskGroup)>,
 }
 
 /// Why the link's record could not be brought in order.
@@ -37,21 +37,22 @@ impl Control {
     pub(super) async fn keep(&mut self, leases: &Leases) {
         let shard = self.link.parts.store.shard_of_link(self.link.name());
         let lease = leases.get(&shard).filter(|lease| lease.is_held());
-        match (&self.running, lease) {
-            (Some(_), None) => self.close().await,
-            (None, Some(lease)) => {
-                let tasks = TaskGroup::new();
-                let (link, lease) = (Arc::clone(&self.link), lease.clone());
-                tasks.spawn_until_stopped("control of a link", async move {
-                    tokio::select! {
-                        () = lease.lost() => {}
-                        () = link.control(&lease) => {}
-                    }
-                });
-                self.running = Some((shard, tasks));
-            }
-            (Some((_, tasks)), Some(_)) if tasks.is_stopping() => self.close().await,
-            (Some(_), Some(_)) | (None, None) => {}
+        // A shard can be lost and come back between two looks: that is another lease, and the loops ended with theirs.
+        if let Some((held, _)) = &self.running
+            && (lease.is_none() || !held.is_held())
+        {
+            self.close().await;
+        }
+        if let (None, Some(lease)) = (&self.running, lease) {
+            let tasks = TaskGroup::new();
+            self.running = Some((lease.clone(), tasks.clone()));
+            let (link, lease) = (Arc::clone(&self.link), lease.clone());
+            tasks.spawn_until_stopped("control of a link", async move {
+                tokio::select! {
+                    () = lease.lost() => {}
+                    () = link.control(&lease) => {}
+                }
+            });
         }
     }
 

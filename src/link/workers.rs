@@ -35,7 +35,7 @@ impl Workers {
             self.open(&record).await;
         }
         let Some((mirror, _)) = &mut self.mirror else { return };
-        let mut lost = Vec::new();
+        let mut lost = mirror.ended();
         let mut outdated = Vec::new();
         for running in mirror.running() {
             match wanted.get(&running.source) {

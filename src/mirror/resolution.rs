@@ -22,16 +22,18 @@ impl Partition {
     pub(super) async fn stay_stopped(&mut self, reason: StopReason) {
         let mut changes = self.services.store.view().changes();
         let stop = self.show_stopped(&reason);
-        self.store_status().await;
-        let decision = loop {
-            if let Some(decision) = self.decision_about(&stop) {
-                break decision;
-            }
-            if changes.changed().await.is_err() {
-                // The state is closed: the daemon is about to stop.
-                std::future::pending::<()>().await;
+        let decision = async {
+            loop {
+                if let Some(decision) = self.decision_about(&stop) {
+                    break decision;
+                }
+                if changes.changed().await.is_err() {
+                    // The state is closed: the daemon is about to stop.
+                    std::future::pending::<()>().await;
+                }
             }
         };
+        let ((), decision) = tokio::join!(self.store_status(), decision);
         self.carry_out(&decision, &reason).await;
     }
 
@@ -58,12 +60,18 @@ impl Partition {
         stop
     }
 
-    /// Stores the status with the position as it is. Failing is no harm: the partition writes nothing else, and a
-    /// successor finds the same cause.
+    /// Stores the status with the position as it is, trying for as long as it takes: what is not stored can't be
+    /// resolved, because other daemons don't know of it.
     async fn store_status(&self) {
-        let Some(checkpoint) = self.position_write() else { return };
-        if let Err(error) = self.services.store.write(&self.assignment.lease, vec![checkpoint]).await {
-            tracing::warn!(partition = %self.assignment.source, %error, "can't store why the partition stopped");
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+        while let Some(checkpoint) = self.position_write() {
+            match self.write(vec![checkpoint]).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(partition = %self.assignment.source, %error, "can't store why the partition stopped");
+                }
+            }
+            backoff.pause().await;
         }
     }
 

@@ -147,7 +147,10 @@ impl Side {
             link_tasks.spawn("link", link.run(link_tasks.clone()));
         }
         self.now().store = Some(store.clone());
-        self.introduce(store).await;
+        tokio::select! {
+            () = tasks.stopped() => {}
+            () = self.introduce(store) => {}
+        }
         let mut trouble = store.trouble();
         let mut held: BTreeMap<i32, Lease> = BTreeMap::new();
         loop {

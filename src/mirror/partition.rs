@@ -192,6 +192,11 @@ impl Partition {
         ended
     }
 
+    /// What comes of it, unless the partition is told to stop first: with a cluster down, things take for ever.
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.stop.run_until_cancelled(work).await
+    }
+
     /// Asks the source until it answers.
     pub(super) async fn source_offset(&self, query: OffsetQuery) -> Option<SourceOffset> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));

@@ -12,10 +12,11 @@ use super::plan::Plan;
 use super::position::Position;
 use super::stop::StopReason;
 use super::takeover::next_sequence;
+use super::target;
 use crate::cluster::OffsetQuery;
 use crate::store::{Key, PartitionState, ResolutionRecord, StopRecord, Value};
 use crate::tasks::Backoff;
-use crate::types::ResolveVerb;
+use crate::types::{ResolveVerb, SourceOffset};
 
 impl Partition {
     /// Shows and stores the reason, waits for a person's decision, and carries it out.
@@ -91,19 +92,11 @@ impl Partition {
         );
         let position = match decision.verb {
             ResolveVerb::Retry => None,
-            ResolveVerb::Skip | ResolveVerb::AcceptGap => self.position_now().map(|mut position| {
-                if let Some(beyond) = reason.beyond() {
-                    position = resumed_at(position, beyond);
-                }
-                position
-            }),
-            ResolveVerb::Translate => {
-                let (seen, _) = self.observe().await;
-                self.position_now().map(|mut position| {
-                    position.jump(position.source(), seen.log_end, next_sequence(&seen));
-                    position
-                })
-            }
+            ResolveVerb::Skip | ResolveVerb::AcceptGap => match (self.position_now(), reason.beyond()) {
+                (Some(position), Some(beyond)) => Some(resumed_at(position, self.beyond_now(reason, beyond).await)),
+                (position, _) => position,
+            },
+            ResolveVerb::Translate => self.go_on_at_the_end().await,
             ResolveVerb::Remirror => self.begin_again().await,
         };
         if let Some(position) = position {
@@ -118,6 +111,42 @@ impl Partition {
 
     fn position_now(&self) -> Option<Position> {
         self.live.lock().position.clone()
+    }
+
+    /// A gap has grown while it waited for a decision: what is gone meanwhile can't be copied either.
+    async fn beyond_now(&self, reason: &StopReason, beyond: SourceOffset) -> SourceOffset {
+        if !reason.is_gap() {
+            return beyond;
+        }
+        self.source_offset(OffsetQuery::LogStart).await.map_or(beyond, |log_start| log_start.max(beyond))
+    }
+
+    /// At the target's log end, behind what somebody else wrote. What was sent and landed behind it stays where it
+    /// is.
+    async fn go_on_at_the_end(&self) -> Option<Position> {
+        let mut position = self.position_now()?;
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            let (seen, _) = self.observe().await;
+            let sequence = next_sequence(&seen);
+            if seen.log_end < position.target() {
+                // The target lost more than can be copied again: the map so far is of no use.
+                position.restart(position.source(), seen.log_end, sequence);
+                return Some(position);
+            }
+            let (target, writer) = (&self.services.target, self.services.writer);
+            let (from, to) = (position.target(), seen.log_end);
+            match target::own_batches(target, &self.assignment.target, writer, from, to).await {
+                Ok(landed) => {
+                    if let Some(plan) = &self.plan {
+                        position.take_in(plan, &landed);
+                    }
+                    position.jump(position.source(), seen.log_end, sequence);
+                    return Some(position);
+                }
+                Err(error) => self.wait_out(&error, &mut backoff).await,
+            }
+        }
     }
 
     /// From the source's log start, behind what the target holds.
@@ -139,7 +168,7 @@ impl Partition {
 
 /// The position after what is left out. Back, where the source's log now ends before it: then the map so far holds
 /// for the old log only, and a new one begins.
-fn resumed_at(mut position: Position, beyond: crate::types::SourceOffset) -> Position {
+fn resumed_at(mut position: Position, beyond: SourceOffset) -> Position {
     if beyond >= position.source() {
         position.advance_source(beyond);
     } else {

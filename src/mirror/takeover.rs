@@ -136,14 +136,16 @@ impl Partition {
         let expected = known.position.target();
         if finding == Finding::Lost {
             let sequence = next_sequence(seen);
-            if known.position.rewind(seen.log_end, sequence) {
+            if let Some(mut lost) = known.position.rewind(seen.log_end, sequence) {
                 tracing::error!(
                     link = %self.services.settings.link, partition = %self.assignment.target,
                     acknowledged = %expected, log_end = %seen.log_end, again_from = %known.position.source(),
                     "the target lost acknowledged records; they are copied again"
                 );
                 self.services.measures.breach("lost_acknowledged");
-                known.plan = Plan::default();
+                // The same records are about to be sent to the same places.
+                lost.extend(known.plan.inherit_from(expected));
+                known.plan = Plan::from_runs(Vec::new(), lost).unwrap_or_default();
                 return Ok(true);
             }
         }

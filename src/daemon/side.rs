@@ -231,7 +231,10 @@ impl Side {
         let (leases, _) = watch::channel::<Leases>(Arc::default());
         let link_tasks = self.start_links(&store, &leases);
         self.now().store = Some(store.clone());
-        self.introduce(&store).await;
+        tokio::select! {
+            () = tasks.stopped() => {}
+            () = self.introduce(&store) => {}
+        }
         let mut trouble = store.trouble();
         let secrets_changed = self.secrets_changed(fingerprint);
         tokio::pin!(secrets_changed);

@@ -32,7 +32,8 @@ impl Stream<'_> {
             if self.window.next_waiting().is_none() && !self.stamp_next() {
                 return;
             }
-            let Some(leader) = self.leader().await else { return };
+            let partition = self.partition;
+            let Some(Some(leader)) = partition.unless_stopped(self.leader()).await else { return };
             let Some(batch) = self.window.next_waiting() else { return };
             self.next_number += 1;
             let append = Append {
@@ -193,8 +194,10 @@ impl Stream<'_> {
         self.partition.services.measures.settled.increment(1);
         self.note(&outcome);
         self.partition.services.target.client().forget_leader(&self.partition.assignment.target);
-        self.settle_backoff.pause().await;
-        let (seen, leader) = self.partition.observe().await;
+        let partition = self.partition;
+        // Told to stop, the batch stays unsettled, and whoever comes next settles it.
+        partition.unless_stopped(self.settle_backoff.pause()).await?;
+        let (seen, leader) = partition.unless_stopped(partition.observe()).await?;
         self.leader = Some(leader);
         let expected = self.expectation()?;
         let is_proven = match reconcile(&expected, &seen) {

@@ -134,11 +134,15 @@ impl Stream<'_> {
         let write_again = writes.clone();
         writes.extend(partition.position_write());
         writes.extend(plan.as_ref().map(|plan| partition.plan_write(plan)));
-        let lease = partition.assignment.lease.clone();
+        let (lease, live) = (partition.assignment.lease.clone(), std::sync::Arc::clone(&partition.live));
+        live.lock().marks.begin(&writes);
         self.is_dirty = false;
         self.checkpoint_at = Instant::now() + services.settings.checkpoint_interval;
         self.writing = Some(Box::pin(async move {
             let result = services.store.write(&lease, writes).await;
+            if result.is_ok() {
+                live.lock().marks.commit();
+            }
             (result, plan, write_again)
         }));
     }

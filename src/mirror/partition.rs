@@ -24,7 +24,7 @@ use super::target;
 use crate::batch::Limits;
 use crate::cluster::{ClusterError, OffsetQuery, Remedy};
 use crate::offset_map::OffsetMap;
-use crate::store::{Key, Lease, PartitionState, PlanRecord, PositionRecord, StartAt, Value, Write};
+use crate::store::{Key, Lease, PartitionState, PlanRecord, PositionRecord, StartAt, StoreError, Value, Write};
 use crate::tasks::Backoff;
 use crate::types::{LinkName, PartitionIndex, SourceOffset, TopicId, TopicName, TopicPartition};
 use crate::wire::Leader;
@@ -192,6 +192,11 @@ impl Partition {
         ended
     }
 
+    /// What comes of it, unless the partition is told to stop first: with a cluster down, things take for ever.
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.stop.run_until_cancelled(work).await
+    }
+
     /// Asks the source until it answers.
     pub(super) async fn source_offset(&self, query: OffsetQuery) -> Option<SourceOffset> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
@@ -269,6 +274,14 @@ impl Partition {
         };
         let (link, topic, partition) = self.key();
         Write::Put(Key::Plan { link, topic, partition }, Value::Plan(record))
+    }
+
+    /// Writes state, and notes what was written.
+    pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.live.lock().marks.begin(&writes);
+        self.services.store.write(&self.assignment.lease, writes).await?;
+        self.live.lock().marks.commit();
+        Ok(())
     }
 
     /// What its state records are filed under.

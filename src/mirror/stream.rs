@@ -147,7 +147,8 @@ impl<'a> Stream<'a> {
     async fn on_event(&mut self, event: Option<FetchEvent>) -> Option<Ended> {
         match event {
             Some(FetchEvent::Batches { batches, permit, watermarks }) => {
-                let batches = self.without_own(batches).await;
+                let partition = self.partition;
+                let batches = partition.unless_stopped(self.without_own(batches)).await?;
                 self.intake.take(batches, permit);
                 let mut live = self.partition.live.lock();
                 live.observe(watermarks);

@@ -137,6 +137,7 @@ impl Stream<'_> {
         position.advance_source(batch.next_source);
         position.last_epoch = epoch.or(position.last_epoch);
         live.advanced();
+        live.trouble = None;
         drop(live);
         self.partition.measures.acknowledged(&batch.prepared);
         // A record that is old by its own timestamp leaves a state that can be swept at any time.

@@ -156,6 +156,9 @@ impl Stream<'_> {
     ) -> Option<Ended> {
         match result {
             Ok(()) => {
+                if std::mem::take(&mut self.writes_failed) > 0 {
+                    self.partition.live.lock().trouble = None;
+                }
                 if let Some(plan) = plan {
                     self.plan = plan;
                 }
@@ -165,6 +168,7 @@ impl Stream<'_> {
             Err(StoreError::Unavailable(reason)) => {
                 self.partition.services.measures.written_again.increment(1);
                 self.partition.live.lock().trouble = Some(format!("state could not be written: {reason}").into());
+                self.writes_failed = self.writes_failed.saturating_add(1);
                 self.write_again = write_again;
                 self.is_dirty = true;
                 self.checkpoint_at = Instant::now() + AGAIN_AFTER;

@@ -39,8 +39,10 @@ pub(super) struct Inner {
     pub(super) contact: Option<ContactWatch>,
     last_contact: Option<Instant>,
     pub(super) stop: Option<StopRecord>,
-    /// What hinders the partition at the moment without stopping it.
+    /// What hinders the partition at the target, or at the state, without stopping it.
     pub(super) trouble: Option<Trouble>,
+    /// The same at the source. What works at one side says nothing about the other.
+    pub(super) source_trouble: Option<Trouble>,
     /// A person's decision that was carried out last.
     pub(super) resolution: Option<uuid::Uuid>,
     /// What was stored last.
@@ -103,6 +105,7 @@ impl Live {
             last_contact: None,
             stop: None,
             trouble: None,
+            source_trouble: None,
             resolution: None,
             marks: Marks::default(),
             lag: LagClock::default(),
@@ -141,8 +144,8 @@ impl Live {
             source_position: inner.position.as_ref().map(Position::source),
             target_position: inner.position.as_ref().map(Position::target),
             status: inner.status(&self.daemon),
-            trouble: inner.trouble.as_ref().map(|trouble| trouble.message.clone()),
-            denied_by: inner.trouble.as_ref().and_then(|trouble| trouble.denied_by.clone()),
+            trouble: inner.troubles().map(|trouble| trouble.message.clone()).next(),
+            denied_by: inner.troubles().find_map(|trouble| trouble.denied_by.clone()),
         }
     }
 
@@ -160,6 +163,11 @@ impl Live {
 }
 
 impl Inner {
+    /// What hinders it, the target first: everything has to pass there.
+    fn troubles(&self) -> impl Iterator<Item = &Trouble> {
+        self.trouble.iter().chain(&self.source_trouble)
+    }
+
     /// Notes what a response told of the source.
     pub(super) fn observe(&mut self, watermarks: Watermarks) {
         let now = Instant::now();
@@ -220,10 +228,19 @@ impl LagClock {
             return;
         }
         if self.seen.len() >= MARKS_MAX {
-            // The oldest mark must stay: it is the answer. Its neighbour goes.
-            self.seen.remove(1);
+            self.drop_closest();
         }
         self.seen.push_back((high_watermark, now));
+    }
+
+    /// Drops the mark whose neighbours are closest to each other. So marks stay spread over the whole time: were it
+    /// the newest only, the figure would fall to almost nothing as soon as the oldest mark is reached.
+    fn drop_closest(&mut self) {
+        let neighbours = self.seen.iter().zip(self.seen.iter().skip(2)).enumerate();
+        let closest = neighbours.min_by_key(|(_, ((_, before), (_, after)))| after.duration_since(*before));
+        if let Some(before) = closest.map(|(before, _)| before) {
+            self.seen.remove(before + 1);
+        }
     }
 
     fn reach(&mut self, position: SourceOffset) {

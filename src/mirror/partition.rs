@@ -186,6 +186,7 @@ impl Partition {
             live.sent_to = live.position.as_ref().map(Position::target);
             live.stop = None;
             live.trouble = None;
+            live.source_trouble = None;
         }
         let (ended, plan) = Stream::new(self, plan, inbox).run().await;
         self.plan = Some(plan);
@@ -204,8 +205,11 @@ impl Partition {
         loop {
             let listed = self.services.source.list_offsets(std::slice::from_ref(partition), query).await;
             match listed.map(|mut listed| listed.remove(partition)) {
-                Ok(Some(Ok(listed))) => return listed.offset.and_then(|offset| SourceOffset::new(offset).ok()),
-                Ok(Some(Err(error))) | Err(error) => self.wait_out(&error, &mut backoff).await,
+                Ok(Some(Ok(listed))) => {
+                    self.live.lock().source_trouble = None;
+                    return listed.offset.and_then(|offset| SourceOffset::new(offset).ok());
+                }
+                Ok(Some(Err(error))) | Err(error) => self.wait_out_source(&error, &mut backoff).await,
                 Ok(None) => backoff.pause().await,
             }
         }
@@ -218,10 +222,8 @@ impl Partition {
             let limit = self.services.settings.observe_timeout;
             let observing = target::observe(&self.services.target, &self.assignment.target, self.services.writer.0);
             match tokio::time::timeout(limit, observing).await {
-                Ok(Ok(seen)) => {
-                    self.live.lock().trouble = None;
-                    return seen;
-                }
+                // That it can be read does not mean that it can be written: what hinders that stays shown.
+                Ok(Ok(seen)) => return seen,
                 Ok(Err(error)) => self.wait_out(&error, &mut backoff).await,
                 Err(_) => {
                     let trouble = "the target's in-sync replicas do not reach its log end".to_owned();
@@ -236,8 +238,19 @@ impl Partition {
     pub(super) async fn wait_out(&self, error: &ClusterError, backoff: &mut Backoff) {
         self.services.measures.asked_again.increment(1);
         self.live.lock().trouble = Some(error.into());
-        tracing::debug!(partition = %self.assignment.target, %error, "will try again");
         self.services.target.client().forget_leader(&self.assignment.target);
+        self.pause_after(error, backoff).await;
+    }
+
+    /// The same at the source.
+    pub(super) async fn wait_out_source(&self, error: &ClusterError, backoff: &mut Backoff) {
+        self.services.measures.asked_again.increment(1);
+        self.live.lock().source_trouble = Some(error.into());
+        self.pause_after(error, backoff).await;
+    }
+
+    async fn pause_after(&self, error: &ClusterError, backoff: &mut Backoff) {
+        tracing::debug!(partition = %self.assignment.target, %error, "will try again");
         if error.remedy() != Remedy::Retry {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }

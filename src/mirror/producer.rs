@@ -180,6 +180,9 @@ impl Producer {
                 }
             }
             tokio::select! {
+                // Brokers close what is idle for long. Noticed now, the next append begins on a new connection; sent
+                // into this one, nobody could tell what became of it.
+                () = connection.closed(), if in_flight.is_empty() && waiting.is_empty() => return,
                 Some(append) = self.queue.recv(), if waiting.len() < WAITING_MAX => waiting.push_back(append),
                 Some((sent, answer)) = in_flight.next() => match answer {
                     Ok(answer) => self.answer(sent, &answer),
@@ -212,7 +215,8 @@ impl Producer {
             let Append { partition, topic_id, batch, number, reply } = append;
             let one =
                 PartitionAppend { partition: partition.partition, header: batch.header, body: batch.body.clone() };
-            match topics.iter_mut().find(|topic| topic.name == partition.topic) {
+            // What is left of a deleted topic's life must not travel under the id of the next.
+            match topics.iter_mut().find(|topic| topic.name == partition.topic && topic.id == topic_id) {
                 Some(topic) => topic.partitions.push(one),
                 None => {
                     topics.push(TopicAppends { name: partition.topic.clone(), id: topic_id, partitions: vec![one] });

@@ -58,6 +58,7 @@ impl Partition {
         live.state = PartitionState::Stopped;
         live.stop = Some(stop.clone());
         live.trouble = None;
+        live.source_trouble = None;
         stop
     }
 

@@ -60,6 +60,8 @@ pub(super) struct Stream<'a> {
     pub(super) writing: Option<Writing>,
     pub(super) write_again: Vec<Write>,
     pub(super) is_dirty: bool,
+    /// Writes of state that failed in a row.
+    pub(super) writes_failed: u32,
     pub(super) checkpoint_at: Instant,
 }
 
@@ -85,6 +87,7 @@ impl<'a> Stream<'a> {
             writing: None,
             write_again: Vec::new(),
             is_dirty: false,
+            writes_failed: 0,
             checkpoint_at: Instant::now(),
         }
     }
@@ -152,17 +155,17 @@ impl<'a> Stream<'a> {
                 self.intake.take(batches, permit);
                 let mut live = self.partition.live.lock();
                 live.observe(watermarks);
-                live.trouble = None;
+                live.source_trouble = None;
             }
             Some(FetchEvent::Watermarks(watermarks)) => {
                 let mut live = self.partition.live.lock();
                 live.observe(watermarks);
-                live.trouble = None;
+                live.source_trouble = None;
             }
             Some(FetchEvent::Unreachable { reason, is_denied }) => {
                 let source = self.partition.services.source.name();
                 let trouble = if is_denied { Trouble::denied(reason, source) } else { reason.into() };
-                self.partition.live.lock().trouble = Some(trouble);
+                self.partition.live.lock().source_trouble = Some(trouble);
             }
             Some(FetchEvent::Stopped(stop)) => {
                 self.inbox = None;
@@ -197,7 +200,7 @@ impl<'a> Stream<'a> {
         loop {
             match loops.is_from_target(producer_id).await {
                 Ok(is_own) => return is_own,
-                Err(error) => self.partition.wait_out(&error, &mut backoff).await,
+                Err(error) => self.partition.wait_out_source(&error, &mut backoff).await,
             }
         }
     }
@@ -260,10 +263,12 @@ impl<'a> Stream<'a> {
             return;
         }
         let scanned_to = self.intake.scanned_to();
+        // Also what holds nothing new, such as batches from before the position, gives its memory back.
+        let epoch = self.intake.release(scanned_to);
         let mut live = self.partition.live.lock();
         let Some(position) = live.position.as_mut().filter(|position| position.source() < scanned_to) else { return };
         position.advance_source(scanned_to);
-        position.last_epoch = self.intake.release(scanned_to).or(position.last_epoch);
+        position.last_epoch = epoch.or(position.last_epoch);
         live.advanced();
         self.is_dirty = true;
     }

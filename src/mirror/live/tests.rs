@@ -33,3 +33,19 @@ async fn many_marks_keep_the_oldest() {
     assert_eq!(lag.oldest(), Some(start));
     assert!(lag.seen.len() <= MARKS_MAX);
 }
+
+/// The source is ahead by a minute, for an hour: the figure must say so all the time, not only until the first mark is
+/// reached.
+#[tokio::test(start_paused = true)]
+async fn a_lasting_lag_is_told_all_the_time() {
+    let mut lag = LagClock::default();
+    for second in 0..3600_i64 {
+        lag.observe(source(second), source((second - 60).max(0)), Instant::now());
+        lag.reach(source((second - 60).max(0)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        if second > 120 {
+            let age = lag.oldest().unwrap().elapsed().as_secs();
+            assert!((50..=61).contains(&age), "{age} s after {second} s");
+        }
+    }
+}

@@ -112,7 +112,7 @@ impl Parts<'_> {
             // Waiting for a permission would hide why nothing happens.
             Ok(reason) = refusal.wait_for(Option::is_some) => {
                 let reason = reason.clone().unwrap_or_default();
-                Err(StoreError::Unavailable(format!("{} can't be read: {reason}", self.topic)))
+                Err(StoreError::Unavailable(format!("topic {} can't be read by group {}: {reason}", self.topic, self.settings.group)))
             }
             () = self.inner.tasks.stopped() => Err(StoreError::Unavailable("told to stop".to_owned())),
         }

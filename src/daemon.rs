@@ -30,6 +30,8 @@ use crate::wire;
 
 /// How long all of stopping may take; after that what is left is dropped, and a successor settles it.
 const STOP_LIMIT: Duration = Duration::from_secs(9);
+/// How long the API may take to end after that.
+const API_STOP_LIMIT: Duration = Duration::from_millis(500);
 /// How often gauges and readiness are brought up to date.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -92,7 +94,10 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     if tokio::time::timeout(STOP_LIMIT, tasks.close()).await.is_err() {
         tracing::warn!("not everything drained in time; a successor will settle the rest");
     }
-    api_tasks.close().await;
+    // The API answers until here. Whoever does not read its answer now must not hold up the end.
+    if tokio::time::timeout(API_STOP_LIMIT, api_tasks.close()).await.is_err() {
+        tracing::debug!("answers were left unread");
+    }
     tracing::info!("stopped");
     Ok(())
 }

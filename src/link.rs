@@ -153,7 +153,7 @@ impl Link {
             let held = leases.borrow_and_update().clone();
             changes.mark_unchanged();
             control.keep(&held).await;
-            workers.keep(&held).await;
+            workers.keep(&held, &tasks).await;
             tokio::select! {
                 biased;
                 () = tasks.stopped() => break,

@@ -37,6 +37,7 @@ pub mod fetch;
 mod intake;
 mod live;
 pub mod loops;
+mod marks;
 mod measures;
 mod outcome;
 mod partition;
@@ -56,6 +57,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use tokio_util::sync::CancellationToken;
+
 pub use live::{Live, Registry, Snapshot};
 pub use partition::Assignment;
 pub use producer::Settings as ProduceSettings;
@@ -63,7 +67,7 @@ pub use producer::Settings as ProduceSettings;
 use crate::batch::Limits;
 use crate::cluster::Cluster;
 use crate::offset_map::OffsetMap;
-use crate::store::{Store, View};
+use crate::store::{Lease, Store, View};
 use crate::tasks::TaskGroup;
 use crate::telemetry::Metrics;
 use crate::types::{LinkName, ProducerEpoch, ProducerId, TopicPartition};
@@ -79,7 +83,7 @@ pub struct Settings {
     pub fetch: fetch::Settings,
     /// Limits of producing.
     pub produce: ProduceSettings,
-    /// Limits of one batch; `batch_bytes_max` is each topic's own.
+    /// Limits of one batch; where the target topic takes less than `batch_bytes_max`, that counts.
     pub limits: Limits,
     /// Batches in flight per partition: brokers remember five.
     pub window_max: usize,
@@ -126,10 +130,6 @@ pub struct Parts {
     pub metrics: Metrics,
 }
 
-/// How long the view may take to show what was just written.
-const VIEW_LIMIT: Duration = Duration::from_secs(2);
-const VIEW_PAUSE: Duration = Duration::from_millis(5);
-
 /// Why a partition is told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Farewell {
@@ -145,12 +145,16 @@ pub struct Mirror {
     registry: Registry,
     tasks: TaskGroup,
     running: HashMap<TopicPartition, Running>,
+    /// Partitions that were stopped, with what was stored of them and the lease that it was stored under.
+    left: HashMap<TopicPartition, (Lease, marks::Marks)>,
 }
 
 struct Running {
     live: Arc<Live>,
     tasks: TaskGroup,
-    stop: tokio_util::sync::CancellationToken,
+    stop: CancellationToken,
+    /// Cancelled when the task has ended, however it did.
+    ended: CancellationToken,
     assignment: Assignment,
 }
 
@@ -170,20 +174,34 @@ impl Mirror {
         let measures = measures::LinkMeasures::new(&metrics, &link);
         let services =
             Services { settings, source, target, store, fetchers, producers, loops, writer, metrics, measures };
-        Self { services: Arc::new(services), registry, tasks, running: HashMap::new() }
+        Self { services: Arc::new(services), registry, tasks, running: HashMap::new(), left: HashMap::new() }
     }
 
     /// Starts a partition. One that runs already with another assignment must be stopped first.
     pub fn start(&mut self, assignment: Assignment) {
         let live = Arc::new(Live::new(&self.services.settings.daemon));
-        let stop = tokio_util::sync::CancellationToken::new();
+        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         let tasks = self.tasks.child();
         let source = assignment.source.clone();
+        if let Some((_, marks)) = self.left.remove(&source).filter(|(lease, _)| !is_lost(lease)) {
+            live.lock().marks = marks;
+        }
         let partition =
             partition::Partition::new(Arc::clone(&self.services), assignment.clone(), Arc::clone(&live), stop.clone());
         self.registry.insert(&self.services.settings.link, &source, &live);
-        tasks.spawn_until_stopped("partition", partition.run());
-        self.running.insert(source, Running { live, tasks, stop, assignment });
+        let at_its_end = ended.clone().drop_guard();
+        tasks.spawn_until_stopped("partition", async move {
+            let _at_its_end = at_its_end;
+            partition.run().await;
+        });
+        self.running.insert(source, Running { live, tasks, stop, ended, assignment });
+    }
+
+    /// Partitions that were not stopped and yet work no more: their lease was in doubt for a moment, or they failed.
+    #[must_use]
+    pub fn ended(&self) -> Vec<TopicPartition> {
+        let ended = self.running.iter().filter(|(_, running)| running.ended.is_cancelled());
+        ended.map(|(partition, _)| partition.clone()).collect()
     }
 
     /// The partitions that were started and not stopped, with what they were told.
@@ -205,23 +223,11 @@ impl Mirror {
         let deadline = tokio::time::Instant::now() + limit;
         for (partition, running) in ending {
             running.finish(deadline).await;
-            self.wait_for_view(&partition, &running, deadline + VIEW_LIMIT).await;
             self.registry.remove(&self.services.settings.link, &partition, &running.live);
+            let marks = std::mem::take(&mut running.live.lock().marks);
+            self.left.insert(partition, (running.assignment.lease, marks));
         }
-    }
-
-    /// Waits until the view shows the last checkpoint: the partition may be started again at once, and then begins
-    /// with what the view shows.
-    async fn wait_for_view(&self, partition: &TopicPartition, running: &Running, deadline: tokio::time::Instant) {
-        let Some(end) = running.live.snapshot().source_position else { return };
-        let view = self.services.store.view();
-        let is_shown = || {
-            let record = view.position(&self.services.settings.link, &partition.topic, partition.partition);
-            record.is_some_and(|record| record.source_position == end)
-        };
-        while running.assignment.lease.is_held() && !is_shown() && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(VIEW_PAUSE).await;
-        }
+        self.left.retain(|_, (lease, _)| !is_lost(lease));
     }
 
     /// Drops partitions at once: their lease is lost.
@@ -235,6 +241,11 @@ impl Mirror {
         self.stop(&all, Farewell::HandedOver, limit).await;
         self.tasks.close().await;
     }
+}
+
+/// Whether somebody else may have written under the next lease since.
+fn is_lost(lease: &Lease) -> bool {
+    lease.lost().now_or_never().is_some()
 }
 
 impl Running {

@@ -22,7 +22,10 @@ fn daemon(path: &Path) -> Result<(), CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::plain(format!("threads can't be started: {error}")))?;
-    runtime.block_on(crate::daemon::run(config)).map_err(|error| {
+    let ran = runtime.block_on(crate::daemon::run(config));
+    // A thread may sit in a call to a silent cluster, which nothing interrupts: it must not hold up the end.
+    runtime.shutdown_background();
+    ran.map_err(|error| {
         if error.is_configuration() {
             CliError::Usage { message: error.to_string(), help: None }
         } else {

@@ -125,7 +125,8 @@ fn refuse_shared_targets(report: &mut Report<'_>, links: &[ReadLink]) {
             if let Some((other, other_line)) = taken.get(&key) {
                 let (cluster, target) = &key;
                 let sentence = format!(
-                    "`{topic}` would be the topic `{target}` of `{cluster}`, which link `{other}` makes already (line {other_line})"
+                    "`{topic}` would be the topic `{target}` of `{cluster}`, which link `{other}` makes \
+                     already (line {other_line})"
                 );
                 report.refuse(place, sentence, Some("use `rename` or `prefix` in one of them".to_owned()));
             } else {

@@ -210,7 +210,8 @@ impl Side {
             match settings.client.metadata(Some(&[])).await {
                 Ok(_) => return,
                 Err(error) if refused != Some(fingerprint) => {
-                    tracing::warn!(cluster = %self.cluster, %error, "changed secrets don't work, going on with those before");
+                    let cluster = &self.cluster;
+                    tracing::warn!(%cluster, %error, "changed secrets don't work, going on with those before");
                     refused = Some(fingerprint);
                 }
                 Err(_) => {}
@@ -244,7 +245,10 @@ impl Side {
         let (leases, _) = watch::channel::<Leases>(Arc::default());
         let link_tasks = self.start_links(&store, &leases);
         self.now().store = Some(store.clone());
-        self.introduce(&store).await;
+        tokio::select! {
+            () = tasks.stopped() => {}
+            () = self.introduce(&store) => {}
+        }
         let mut trouble = store.trouble();
         let secrets_changed = self.secrets_changed(fingerprint);
         tokio::pin!(secrets_changed);

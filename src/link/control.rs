@@ -7,11 +7,12 @@ use super::{Leases, Link};
 use crate::cluster::ClusterError;
 use crate::store::{Key, Lease, LinkRecord, LinkState, StoreError, Value, Write};
 use crate::tasks::{Backoff, TaskGroup};
+use crate::types::{ProducerEpoch, ProducerId};
 
 /// The control loops, while they run.
 pub(super) struct Control {
     link: Arc<Link>,
-    running: Option<(i32, TaskGroup)>,
+    running: Option<(Lease, TaskGroup)>,
 }
 
 /// Why the link's record could not be brought in order.
@@ -37,21 +38,22 @@ impl Control {
     pub(super) async fn keep(&mut self, leases: &Leases) {
         let shard = self.link.parts.store.shard_of_link(self.link.name());
         let lease = leases.get(&shard).filter(|lease| lease.is_held());
-        match (&self.running, lease) {
-            (Some(_), None) => self.close().await,
-            (None, Some(lease)) => {
-                let tasks = TaskGroup::new();
-                let (link, lease) = (Arc::clone(&self.link), lease.clone());
-                tasks.spawn_until_stopped("control of a link", async move {
-                    tokio::select! {
-                        () = lease.lost() => {}
-                        () = link.control(&lease) => {}
-                    }
-                });
-                self.running = Some((shard, tasks));
-            }
-            (Some((_, tasks)), Some(_)) if tasks.is_stopping() => self.close().await,
-            (Some(_), Some(_)) | (None, None) => {}
+        // A shard can be lost and come back between two looks: that is another lease, and the loops ended with theirs.
+        if let Some((held, _)) = &self.running
+            && (lease.is_none() || !held.is_held())
+        {
+            self.close().await;
+        }
+        if let (None, Some(lease)) = (&self.running, lease) {
+            let tasks = TaskGroup::new();
+            self.running = Some((lease.clone(), tasks.clone()));
+            let (link, lease) = (Arc::clone(&self.link), lease.clone());
+            tasks.spawn_until_stopped("control of a link", async move {
+                tokio::select! {
+                    () = lease.lost() => {}
+                    () = link.control(&lease) => {}
+                }
+            });
         }
     }
 
@@ -65,8 +67,9 @@ impl Control {
 impl Link {
     async fn control(&self, lease: &Lease) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+        let mut allocated = None;
         loop {
-            match self.keep_record(lease).await {
+            match self.keep_record(lease, &mut allocated).await {
                 Ok(()) => break,
                 Err(error) => {
                     self.show_problem("record", Some(error.to_string()));
@@ -79,8 +82,12 @@ impl Link {
     }
 
     /// Brings the link's record in order: made at the first start, with a data producer id of its own; the digest
-    /// follows the file of whoever owns the link.
-    async fn keep_record(&self, lease: &Lease) -> Result<(), ControlError> {
+    /// follows the file of whoever owns the link. `allocated` outlives an attempt.
+    async fn keep_record(
+        &self,
+        lease: &Lease,
+        allocated: &mut Option<(ProducerId, ProducerEpoch)>,
+    ) -> Result<(), ControlError> {
         let is = (self.parts.source.id().await?, self.parts.target.id().await?);
         let record = if let Some(record) = self.record() {
             let was = (record.source_cluster_id.clone(), record.target_cluster_id.clone());
@@ -93,7 +100,11 @@ impl Link {
             let (digest, meaning) = (self.settings.digest.clone(), self.settings.meaning.clone());
             LinkRecord { digest, meaning, ..record }
         } else {
-            let (producer_id, producer_epoch) = self.parts.target.allocate_producer_id().await?;
+            // A write that failed may be there all the same, and be obeyed: the next one must say the same.
+            let (producer_id, producer_epoch) = match *allocated {
+                Some(allocated) => allocated,
+                None => *allocated.insert(self.parts.target.allocate_producer_id().await?),
+            };
             tracing::info!(link = %self.name(), %producer_id, "the link starts for the first time");
             LinkRecord {
                 source_cluster_id: is.0,

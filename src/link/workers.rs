@@ -28,14 +28,17 @@ impl Workers {
     }
 
     /// Starts what should run here and does not, stops what runs here and should not.
-    pub(super) async fn keep(&mut self, leases: &Leases) {
+    pub(super) async fn keep(&mut self, leases: &Leases, stopping: &TaskGroup) {
         let Some(record) = self.link.record() else { return };
         let wanted = self.wanted(leases, &record);
         if self.mirror.is_none() && !wanted.is_empty() {
-            self.open(&record).await;
+            tokio::select! {
+                () = stopping.stopped() => return,
+                () = self.open(&record) => {}
+            }
         }
         let Some((mirror, _)) = &mut self.mirror else { return };
-        let mut lost = Vec::new();
+        let mut lost = mirror.ended();
         let mut outdated = Vec::new();
         for running in mirror.running() {
             match wanted.get(&running.source) {

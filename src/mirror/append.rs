@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::checkpoint::PLAN_RUNS_MAX;
 use super::live::{Trouble, wall_clock_ms};
 use super::outcome::{Answer, Refusal, answer_of};
 use super::partition::Ended;
 use super::plan::lay_out;
+use super::position::Position;
 use super::producer::{Append, Outcome};
 use super::reconcile::{Expectation, Finding, reconcile};
 use super::stop::StopReason;
@@ -30,7 +32,8 @@ impl Stream<'_> {
             if self.window.next_waiting().is_none() && !self.stamp_next() {
                 return;
             }
-            let Some(leader) = self.leader().await else { return };
+            let partition = self.partition;
+            let Some(Some(leader)) = partition.unless_stopped(self.leader()).await else { return };
             let Some(batch) = self.window.next_waiting() else { return };
             self.next_number += 1;
             let append = Append {
@@ -90,6 +93,8 @@ impl Stream<'_> {
             && !any_is_old
             && !is_disputed
             && under_way < self.partition.services.settings.window_max
+            // All that is under way must fit into one stored plan.
+            && self.window.run_count() < PLAN_RUNS_MAX
     }
 
     async fn leader(&mut self) -> Option<Leader> {
@@ -109,7 +114,7 @@ impl Stream<'_> {
                 Front::Open => return None,
                 Front::Acknowledged(batch) => {
                     if !self.is_really_ours(&batch).await {
-                        return Some(self.follow_predecessor(&batch));
+                        return Some(self.follow_predecessor(batch.target, batch.target_end));
                     }
                     if let Err(ended) = self.acknowledge(&batch) {
                         return Some(ended);
@@ -134,7 +139,10 @@ impl Stream<'_> {
         live.advanced();
         drop(live);
         self.partition.measures.acknowledged(&batch.prepared);
-        self.sure_since = Some(Instant::now());
+        // A record that is old by its own timestamp leaves a state that can be swept at any time.
+        let half = self.partition.services.settings.producer_expiration / 2;
+        let is_old = is_older_than(batch.prepared.max_timestamp, half);
+        self.sure_since = (!is_old).then(Instant::now);
         self.settle_backoff.reset();
         self.is_dirty = true;
         Ok(())
@@ -158,14 +166,15 @@ impl Stream<'_> {
     }
 
     /// The former owner's batch is there instead of ours: its plan says which records those are.
-    fn follow_predecessor(&mut self, batch: &InFlight) -> Ended {
-        let runs = self.plan.inherited_between(batch.target, batch.target_end);
+    fn follow_predecessor(&mut self, from: TargetOffset, to: TargetOffset) -> Ended {
+        let runs = self.plan.inherited_between(from, to);
         let mut live = self.partition.live.lock();
         let Some(position) = live.position.as_mut() else { return Ended::Again };
         let source_offset = position.source();
-        tracing::warn!(partition = %self.partition.assignment.target, at = %batch.target, "a former owner's batch is there instead of ours");
+        let partition = &self.partition.assignment.target;
+        tracing::warn!(%partition, at = %from, "a former owner's batch is there instead of ours");
         match position.acknowledge(&runs) {
-            Ok(()) if position.target() == batch.target_end => {
+            Ok(()) if position.target() == to => {
                 position.last_epoch = None;
                 Ended::Again
             }
@@ -185,8 +194,10 @@ impl Stream<'_> {
         self.partition.services.measures.settled.increment(1);
         self.note(&outcome);
         self.partition.services.target.client().forget_leader(&self.partition.assignment.target);
-        self.settle_backoff.pause().await;
-        let (seen, leader) = self.partition.observe().await;
+        let partition = self.partition;
+        // Told to stop, the batch stays unsettled, and whoever comes next settles it.
+        partition.unless_stopped(self.settle_backoff.pause()).await?;
+        let (seen, leader) = partition.unless_stopped(partition.observe()).await?;
         self.leader = Some(leader);
         let expected = self.expectation()?;
         let is_proven = match reconcile(&expected, &seen) {
@@ -203,8 +214,11 @@ impl Stream<'_> {
             Finding::Lost | Finding::Foreign | Finding::Fenced => false,
         };
         let is_disputed = self.plan.disputed().is_some_and(|(from, _)| from < seen.log_end);
-        if !is_proven || (is_disputed && seen.log_end > expected.acknowledged) {
+        if !is_proven {
             return Some(Ended::Again);
+        }
+        if is_disputed && seen.log_end > expected.acknowledged {
+            return Some(self.settle_disputed(seen.log_end).await);
         }
         let Some(landed) = self.window.settle(seen.log_end) else { return Some(Ended::Again) };
         let front_landed = !landed.is_empty();
@@ -220,6 +234,24 @@ impl Stream<'_> {
         }
     }
 
+    /// What landed is ours, or what a former owner planned for the same place: each batch is looked at.
+    async fn settle_disputed(&mut self, log_end: TargetOffset) -> Ended {
+        while let Some(batch) = self.window.settle_next(log_end) {
+            if !self.is_really_ours(&batch).await {
+                return self.follow_predecessor(batch.target, batch.target_end);
+            }
+            if let Err(ended) = self.acknowledge(&batch) {
+                return ended;
+            }
+        }
+        let at = self.partition.live.lock().position.as_ref().map(Position::target);
+        match at {
+            // No batch of ours ends here.
+            Some(at) if at < log_end => self.follow_predecessor(at, log_end),
+            Some(_) | None => Ended::Again,
+        }
+    }
+
     /// The log does not hold the batch that was refused: then the refusal stands.
     fn judge_refusal(&mut self, code: i16, message: Option<String>) -> Option<Ended> {
         let Answer::Refused(refusal) = answer_of(code) else { return None };
@@ -227,6 +259,12 @@ impl Stream<'_> {
         if refusal == Refusal::TooLarge && front.prepared.batches > 1 {
             // The topic's limit was lowered: smaller merges will do.
             self.partition.lower_merge_limit(front.prepared.byte_len() / 2);
+            return Some(Ended::Again);
+        }
+        if front.prepared.batches > 1 {
+            // One record is at fault, and only the source batch that holds it shall stop us: and be left out, if a
+            // person says so.
+            self.partition.keep_apart_until(front.next_source);
             return Some(Ended::Again);
         }
         let source_offset = front.runs.first().map_or(front.next_source, |run| run.source);

@@ -17,6 +17,10 @@ use crate::batch::SourceRun;
 use crate::store::{StoreError, Write};
 use crate::types::TargetOffset;
 
+/// The least number of records that a plan guesses ahead.
+const AHEAD_LEAST: u64 = 1 << 12;
+/// Runs of one plan, some four bytes each: a state record with two such lists stays below Kafka's usual megabyte.
+pub(super) const PLAN_RUNS_MAX: usize = 50_000;
 /// How long to wait before state is written again after a failure.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -39,34 +43,67 @@ impl Stream<'_> {
         if !self.write_again.is_empty() && Instant::now() < self.checkpoint_at {
             return;
         }
+        self.adapt_guess();
         let plan = self.wanted_plan();
-        self.begin_write(Some(plan));
+        // As much as fits is planned already; the rest follows when some of it has been acknowledged.
+        if plan != self.plan {
+            self.begin_write(Some(plan));
+        }
+    }
+
+    /// Where plans ahead turn out wrong, long ones are of no use: whatever was planned and not sent is what a
+    /// successor must reckon with.
+    fn adapt_guess(&mut self) {
+        let longest = self.partition.services.settings.plan_ahead;
+        let end = self.plan.end().unwrap_or(TargetOffset::ZERO);
+        let was_wrong = end >= self.guess_begins_at().plus(self.guess / 2);
+        let guess = if was_wrong { self.guess / 2 } else { self.guess.saturating_mul(2) };
+        self.guess = guess.clamp(AHEAD_LEAST.min(longest), longest);
+    }
+
+    /// The target offset behind all that was fetched.
+    fn guess_begins_at(&self) -> TargetOffset {
+        let (runs, _) = self.intake.dense_runs(self.next_source());
+        let ready: u64 = self.ready.iter().map(|prepared| u64::from(prepared.record_count)).sum();
+        let queued: u64 = runs.iter().map(|run| run.length).sum();
+        self.next_target().plus(ready + queued)
     }
 
     /// Whether what will come next, if it comes without a hole, is planned far enough ahead.
     fn is_plan_short(&self) -> bool {
-        let (runs, is_all) = self.intake.dense_runs(self.next_source());
+        let (_, is_all) = self.intake.dense_runs(self.next_source());
         if !is_all {
             return false;
         }
-        let ready: u64 = self.ready.iter().map(|prepared| u64::from(prepared.record_count)).sum();
-        let queued: u64 = runs.iter().map(|run| run.length).sum();
-        let target = self.next_target().plus(ready + queued);
-        let next =
-            SourceRun { source: self.intake.scanned_to(), length: self.partition.services.settings.plan_ahead / 2 };
-        !self.plan.covers(target, &[next])
+        let target = self.guess_begins_at();
+        let expected = self.plan.expect(target, self.intake.scanned_to(), self.guess / 2);
+        !self.plan.covers(target, &expected)
     }
 
-    /// Everything that is known of what comes next, from the acknowledged position on, and a guess beyond: that the
-    /// source goes on without a hole.
+    /// Everything that is known of what comes next, from the acknowledged position on, and a guess beyond. No more of
+    /// it than a state record holds, but always the next batch.
     fn wanted_plan(&self) -> Plan {
         let start = self.partition.live.lock().position.as_ref().map_or(TargetOffset::ZERO, Position::target);
-        let in_window = self.window.batches().flat_map(|batch| batch.prepared.runs.iter().copied());
-        let in_ready = self.ready.iter().flat_map(|prepared| prepared.runs.iter().copied());
-        let (in_queue, is_all) = self.intake.dense_runs(self.next_source());
-        let guess = SourceRun { source: self.intake.scanned_to(), length: self.partition.services.settings.plan_ahead };
-        let known = in_window.chain(in_ready).chain(in_queue);
-        let runs = lay_out(start, known.chain(is_all.then_some(guess)));
+        let mut known: Vec<SourceRun> =
+            self.window.batches().flat_map(|batch| batch.prepared.runs.iter().copied()).collect();
+        let mut is_all = true;
+        for (number, prepared) in self.ready.iter().enumerate() {
+            is_all = number == 0 || known.len() + prepared.runs.len() <= PLAN_RUNS_MAX;
+            if !is_all {
+                break;
+            }
+            known.extend(prepared.runs.iter().copied());
+        }
+        if is_all {
+            let (in_queue, is_queue_known) = self.intake.dense_runs(self.next_source());
+            is_all = is_queue_known && known.len() + in_queue.len() <= PLAN_RUNS_MAX;
+            known.extend(in_queue.into_iter().take(PLAN_RUNS_MAX.saturating_sub(known.len())));
+        }
+        if is_all {
+            let target = start.plus(known.iter().map(|run| run.length).sum());
+            known.extend(self.plan.expect(target, self.intake.scanned_to(), self.guess));
+        }
+        let runs = lay_out(start, known);
         let inherited = self.plan.inherited().iter().filter(|run| run.target_end() > start).copied().collect();
         Plan::from_runs(runs, inherited).unwrap_or_default()
     }
@@ -97,11 +134,15 @@ impl Stream<'_> {
         let write_again = writes.clone();
         writes.extend(partition.position_write());
         writes.extend(plan.as_ref().map(|plan| partition.plan_write(plan)));
-        let lease = partition.assignment.lease.clone();
+        let (lease, live) = (partition.assignment.lease.clone(), std::sync::Arc::clone(&partition.live));
+        live.lock().marks.begin(&writes);
         self.is_dirty = false;
         self.checkpoint_at = Instant::now() + services.settings.checkpoint_interval;
         self.writing = Some(Box::pin(async move {
             let result = services.store.write(&lease, writes).await;
+            if result.is_ok() {
+                live.lock().marks.commit();
+            }
             (result, plan, write_again)
         }));
     }

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::fetch::{ContactWatch, Watermarks};
+use super::marks::Marks;
 use super::position::Position;
 use crate::cluster::ClusterError;
 use crate::store::{PartitionState, StatusRecord, StopRecord};
@@ -42,6 +43,8 @@ pub(super) struct Inner {
     pub(super) trouble: Option<Trouble>,
     /// A person's decision that was carried out last.
     pub(super) resolution: Option<uuid::Uuid>,
+    /// What was stored last.
+    pub(super) marks: Marks,
     lag: LagClock,
 }
 
@@ -101,6 +104,7 @@ impl Live {
             stop: None,
             trouble: None,
             resolution: None,
+            marks: Marks::default(),
             lag: LagClock::default(),
         };
         Self { daemon: daemon.to_owned(), inner: Mutex::new(inner), alarm: Notify::new() }

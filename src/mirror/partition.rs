@@ -6,7 +6,7 @@
 //! Does not know: which partitions there are, how state is stored.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ use super::target;
 use crate::batch::Limits;
 use crate::cluster::{ClusterError, OffsetQuery, Remedy};
 use crate::offset_map::OffsetMap;
-use crate::store::{Key, Lease, PartitionState, PlanRecord, PositionRecord, StartAt, Value, Write};
+use crate::store::{Key, Lease, PartitionState, PlanRecord, PositionRecord, StartAt, StoreError, Value, Write};
 use crate::tasks::Backoff;
 use crate::types::{LinkName, PartitionIndex, SourceOffset, TopicId, TopicName, TopicPartition};
 use crate::wire::Leader;
@@ -95,6 +95,8 @@ pub(super) struct Partition {
     pub(super) measures: Measures,
     /// Lowered when the target turned out to take less than its settings said.
     batch_bytes_max: AtomicUsize,
+    /// Source batches before this offset are not merged: the target refused one of them.
+    apart_until: AtomicI64,
 }
 
 impl Partition {
@@ -105,13 +107,22 @@ impl Partition {
         stop: CancellationToken,
     ) -> Self {
         let measures = Measures::new(&services.metrics, &services.settings.link, &assignment.source);
-        let batch_bytes_max = AtomicUsize::new(assignment.batch_bytes_max);
-        Self { services, assignment, live, stop, plan: None, measures, batch_bytes_max }
+        let merge_bytes_max = services.settings.limits.batch_bytes_max;
+        let batch_bytes_max = AtomicUsize::new(assignment.batch_bytes_max.min(merge_bytes_max));
+        let apart_until = AtomicI64::new(0);
+        Self { services, assignment, live, stop, plan: None, measures, batch_bytes_max, apart_until }
     }
 
-    /// What limits a batch for this partition.
-    pub(super) fn limits(&self) -> Limits {
-        Limits { batch_bytes_max: self.batch_bytes_max.load(Ordering::Relaxed), ..self.services.settings.limits }
+    /// What limits a batch that begins at `next`.
+    pub(super) fn limits(&self, next: SourceOffset) -> Limits {
+        let is_apart = next.get() < self.apart_until.load(Ordering::Relaxed);
+        let batch_bytes_max = if is_apart { 0 } else { self.batch_bytes_max.load(Ordering::Relaxed) };
+        Limits { batch_bytes_max, ..self.services.settings.limits }
+    }
+
+    /// Merges nothing before this offset from now on.
+    pub(super) fn keep_apart_until(&self, source: SourceOffset) {
+        self.apart_until.fetch_max(source.get(), Ordering::Relaxed);
     }
 
     /// Merges no larger batches than this from now on.
@@ -179,6 +190,11 @@ impl Partition {
         let (ended, plan) = Stream::new(self, plan, inbox).run().await;
         self.plan = Some(plan);
         ended
+    }
+
+    /// What comes of it, unless the partition is told to stop first: with a cluster down, things take for ever.
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.stop.run_until_cancelled(work).await
     }
 
     /// Asks the source until it answers.
@@ -258,6 +274,14 @@ impl Partition {
         };
         let (link, topic, partition) = self.key();
         Write::Put(Key::Plan { link, topic, partition }, Value::Plan(record))
+    }
+
+    /// Writes state, and notes what was written.
+    pub(super) async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.live.lock().marks.begin(&writes);
+        self.services.store.write(&self.assignment.lease, writes).await?;
+        self.live.lock().marks.commit();
+        Ok(())
     }
 
     /// What its state records are filed under.

@@ -9,7 +9,10 @@
 //! append was never acted on, and counting from it is safe, also when the source is compacted meanwhile.
 
 use crate::batch::SourceRun;
-use crate::types::{Run, TargetOffset};
+use crate::types::{Run, SourceOffset, TargetOffset};
+
+/// How many records the first plan guesses ahead. Where holes come up it soon is less, where none do it grows.
+pub(super) const AHEAD_FIRST: u64 = 1 << 16;
 
 /// Planned runs, without a gap at the target.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,13 +20,19 @@ pub(super) struct Plan {
     runs: Vec<Run>,
     /// What a former owner planned beyond the log end that we found: its last requests may still arrive.
     inherited: Vec<Run>,
+    disputed: Option<(TargetOffset, TargetOffset)>,
 }
 
 impl Plan {
     /// Takes stored runs. Runs that leave a gap at the target, or overlap, are refused.
     pub(super) fn from_runs(runs: Vec<Run>, inherited: Vec<Run>) -> Option<Self> {
         let is_gapless = |runs: &[Run]| runs.windows(2).all(|two| matches!(two, [a, b] if a.target_end() == b.target));
-        (is_gapless(&runs) && is_gapless(&inherited)).then_some(Self { runs, inherited })
+        if !is_gapless(&runs) || !is_gapless(&inherited) {
+            return None;
+        }
+        let end = inherited.last().map(|run| run.target_end());
+        let disputed = first_difference(&inherited, &runs).zip(end);
+        Some(Self { runs, inherited, disputed })
     }
 
     /// Our own runs.
@@ -61,54 +70,84 @@ impl Plan {
     pub(super) fn covers(&self, target: TargetOffset, records: &[SourceRun]) -> bool {
         let mut at = target;
         records.iter().all(|records| {
-            let planned = cut(&self.runs, at, at.plus(records.length));
-            let is_planned = matches!(planned.as_slice(),
-                [run] if run.target == at && run.source == records.source && run.length == records.length);
+            let is_planned =
+                rest_at(&self.runs, at).is_some_and(|run| run.source == records.source && run.length >= records.length);
             at = at.plus(records.length);
             is_planned
         })
     }
 
+    /// What to expect at `target` when the source was scanned to `source` and nothing more is known: what the former
+    /// owner planned, as far as that can still be so, because it may have read further than we have, and its last
+    /// append may arrive before ours; behind that, that the source goes on without a hole.
+    pub(super) fn expect(&self, target: TargetOffset, source: SourceOffset, length: u64) -> Vec<SourceRun> {
+        let former = cut(&self.inherited, target, LAST);
+        let mut expected: Vec<SourceRun> = match former.first() {
+            Some(first) if first.target == target && first.source >= source => {
+                former.iter().map(|run| SourceRun { source: run.source, length: run.length }).collect()
+            }
+            Some(_) | None => Vec::new(),
+        };
+        let known: u64 = expected.iter().map(|run| run.length).sum();
+        if known < length {
+            let source = former.last().filter(|_| known > 0).map_or(source, |run| run.source_end());
+            expected.push(SourceRun { source, length: length - known });
+        }
+        expected
+    }
+
     /// What a successor takes over: everything planned beyond the log end that it found.
     pub(super) fn inherit_from(&self, log_end: TargetOffset) -> Vec<Run> {
-        let end = TargetOffset::new(i64::MAX).unwrap_or(log_end);
-        let own = cut(&self.runs, log_end, end);
-        if own.is_empty() { cut(&self.inherited, log_end, end) } else { own }
+        let own = cut(&self.runs, log_end, LAST);
+        if own.is_empty() { cut(&self.inherited, log_end, LAST) } else { own }
     }
 
     /// From where to where an append of the former owner would be another record than ours: between these offsets
     /// an acknowledgement alone does not tell whose bytes are there. `None`: nowhere.
     pub(super) fn disputed(&self) -> Option<(TargetOffset, TargetOffset)> {
-        let end = self.inherited.last()?.target_end();
-        let first_difference = self
-            .inherited
-            .iter()
-            .find_map(|old| self.runs.iter().filter_map(|new| first_difference(*old, *new)).min())?;
-        (first_difference < end).then_some((first_difference, end))
+        self.disputed
     }
 }
 
-/// The first target offset that two runs both have, for different source offsets.
-fn first_difference(old: Run, new: Run) -> Option<TargetOffset> {
-    let from = old.target.max(new.target);
-    let to = old.target_end().min(new.target_end());
-    if from >= to {
-        return None;
+/// Behind every log end.
+const LAST: TargetOffset = TargetOffset::ZERO.plus(u64::MAX);
+
+/// The first target offset that both have, for different source offsets. Both are in order and without gaps.
+fn first_difference(old: &[Run], new: &[Run]) -> Option<TargetOffset> {
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    while let (Some(a), Some(b)) = (old.peek(), new.peek()) {
+        let from = a.target.max(b.target);
+        let is_common = from < a.target_end().min(b.target_end());
+        let source_in = |run: &Run| run.source.plus(from.distance_from(run.target));
+        if is_common && source_in(a) != source_in(b) {
+            return Some(from);
+        }
+        if a.target_end() <= b.target_end() {
+            old.next();
+        } else {
+            new.next();
+        }
     }
-    let old_source = old.source.plus(from.distance_from(old.target));
-    let new_source = new.source.plus(from.distance_from(new.target));
-    (old_source != new_source).then_some(from)
+    None
 }
 
-fn cut(runs: &[Run], from: TargetOffset, to: TargetOffset) -> Vec<Run> {
-    let parts = runs.iter().filter_map(|run| {
+/// What is left of the run that holds a target offset, from there on.
+fn rest_at(runs: &[Run], at: TargetOffset) -> Option<Run> {
+    let run = runs.get(runs.partition_point(|run| run.target_end() <= at))?;
+    let passed = (run.target <= at).then(|| at.distance_from(run.target))?;
+    Some(Run { source: run.source.plus(passed), target: at, length: run.length - passed })
+}
+
+/// Runs between two target offsets, cut to them. They are in order, and there can be very many.
+pub(super) fn cut(runs: &[Run], from: TargetOffset, to: TargetOffset) -> Vec<Run> {
+    let first = runs.partition_point(|run| run.target_end() <= from);
+    let parts = runs.iter().skip(first).take_while(|run| run.target < to).map(|run| {
         let start = run.target.max(from);
-        let end = run.target_end().min(to);
-        (start < end).then(|| Run {
+        Run {
             source: run.source.plus(start.distance_from(run.target)),
             target: start,
-            length: end.distance_from(start),
-        })
+            length: run.target_end().min(to).distance_from(start),
+        }
     });
     parts.collect()
 }

@@ -4,6 +4,8 @@
 //! Promises: what is written at one checkpoint is enough to go on from it.
 //! Does not know: when a checkpoint is due.
 
+use super::plan::{Plan, cut};
+use super::target::Landed;
 use crate::offset_map::{MapError, OffsetMap};
 use crate::store::{Key, MapRecord, PositionRecord, Value, View, Write};
 use crate::types::{LeaderEpoch, LinkName, Run, Sequence, SourceOffset, TargetOffset, TopicPartition};
@@ -119,12 +121,13 @@ impl Position {
         }
     }
 
-    /// The target lost everything from `target` on: go back to the record that was there. False, with nothing
-    /// changed, when the map no longer goes back that far.
-    pub(super) fn rewind(&mut self, target: TargetOffset, sequence: Sequence) -> bool {
+    /// The target lost everything from `target` on: go back to the record that was there. Gives the runs that were
+    /// lost. `None`, with nothing changed, when the map no longer goes back that far.
+    pub(super) fn rewind(&mut self, target: TargetOffset, sequence: Sequence) -> Option<Vec<Run>> {
         if target < self.map.target_start() {
-            return false;
+            return None;
         }
+        let lost = cut(self.map.runs(), target, self.map.target_end());
         self.map.cut_at(target);
         self.sequence = sequence;
         // The source epoch of the new last record is not known; the broker's own checks must do until the next batch.
@@ -137,7 +140,28 @@ impl Position {
             self.open_from = start;
         }
         self.open_from = self.open_from.min(target);
-        true
+        Some(lost)
+    }
+
+    /// Takes in this link's own batches beyond the position, where somebody else's lie between. `plan` is what they
+    /// were sent by: it tells which records they hold, their sequences tell which part of it each is. Stops at the
+    /// first one that the plan does not explain.
+    pub(super) fn take_in(&mut self, plan: &Plan, landed: &[Landed]) {
+        let (start, first) = (self.target(), self.sequence);
+        for batch in landed {
+            let planned_at = start.plus(batch.sequence.distance_from(first));
+            let planned = plan.between(planned_at, planned_at.plus(batch.length));
+            let is_next = batch.sequence == self.sequence && batch.target >= self.target();
+            let is_whole = planned.iter().map(|run| run.length).sum::<u64>() == batch.length;
+            if !is_next || !is_whole {
+                return;
+            }
+            let shift = |run: &Run| Run { target: batch.target.plus(run.target.distance_from(planned_at)), ..*run };
+            let runs: Vec<Run> = planned.iter().map(shift).collect();
+            if self.acknowledge(&runs).is_err() {
+                return;
+            }
+        }
     }
 
     /// Starts a map of its own from here on: what lies between is not ours, or not there.

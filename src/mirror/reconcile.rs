@@ -57,7 +57,9 @@ pub(super) fn reconcile(expected: &Expectation, seen: &Observation) -> Finding {
         _ => None,
     };
     if seen.log_end < expected.acknowledged {
-        return Finding::Lost;
+        // A log that lost its end and was written by somebody else since must not be taken for ours up to there.
+        let is_ours_so_far = proven_end.is_none_or(|end| end == Some(seen.log_end));
+        return if is_ours_so_far { Finding::Lost } else { Finding::Foreign };
     }
     if seen.log_end > expected.planned_end {
         return Finding::Foreign;

@@ -12,26 +12,29 @@ use super::plan::Plan;
 use super::position::Position;
 use super::stop::StopReason;
 use super::takeover::next_sequence;
+use super::target;
 use crate::cluster::OffsetQuery;
 use crate::store::{Key, PartitionState, ResolutionRecord, StopRecord, Value};
 use crate::tasks::Backoff;
-use crate::types::ResolveVerb;
+use crate::types::{ResolveVerb, SourceOffset};
 
 impl Partition {
     /// Shows and stores the reason, waits for a person's decision, and carries it out.
     pub(super) async fn stay_stopped(&mut self, reason: StopReason) {
         let mut changes = self.services.store.view().changes();
         let stop = self.show_stopped(&reason);
-        self.store_status().await;
-        let decision = loop {
-            if let Some(decision) = self.decision_about(&stop) {
-                break decision;
-            }
-            if changes.changed().await.is_err() {
-                // The state is closed: the daemon is about to stop.
-                std::future::pending::<()>().await;
+        let decision = async {
+            loop {
+                if let Some(decision) = self.decision_about(&stop) {
+                    break decision;
+                }
+                if changes.changed().await.is_err() {
+                    // The state is closed: the daemon is about to stop.
+                    std::future::pending::<()>().await;
+                }
             }
         };
+        let ((), decision) = tokio::join!(self.store_status(), decision);
         self.carry_out(&decision, &reason).await;
     }
 
@@ -58,12 +61,18 @@ impl Partition {
         stop
     }
 
-    /// Stores the status with the position as it is. Failing is no harm: the partition writes nothing else, and a
-    /// successor finds the same cause.
+    /// Stores the status with the position as it is, trying for as long as it takes: what is not stored can't be
+    /// resolved, because other daemons don't know of it.
     async fn store_status(&self) {
-        let Some(checkpoint) = self.position_write() else { return };
-        if let Err(error) = self.services.store.write(&self.assignment.lease, vec![checkpoint]).await {
-            tracing::warn!(partition = %self.assignment.source, %error, "can't store why the partition stopped");
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+        while let Some(checkpoint) = self.position_write() {
+            match self.write(vec![checkpoint]).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(partition = %self.assignment.source, %error, "can't store why the partition stopped");
+                }
+            }
+            backoff.pause().await;
         }
     }
 
@@ -83,19 +92,11 @@ impl Partition {
         );
         let position = match decision.verb {
             ResolveVerb::Retry => None,
-            ResolveVerb::Skip | ResolveVerb::AcceptGap => self.position_now().map(|mut position| {
-                if let Some(beyond) = reason.beyond() {
-                    position = resumed_at(position, beyond);
-                }
-                position
-            }),
-            ResolveVerb::Translate => {
-                let (seen, _) = self.observe().await;
-                self.position_now().map(|mut position| {
-                    position.jump(position.source(), seen.log_end, next_sequence(&seen));
-                    position
-                })
-            }
+            ResolveVerb::Skip | ResolveVerb::AcceptGap => match (self.position_now(), reason.beyond()) {
+                (Some(position), Some(beyond)) => Some(resumed_at(position, self.beyond_now(reason, beyond).await)),
+                (position, _) => position,
+            },
+            ResolveVerb::Translate => self.go_on_at_the_end().await,
             ResolveVerb::Remirror => self.begin_again().await,
         };
         if let Some(position) = position {
@@ -110,6 +111,42 @@ impl Partition {
 
     fn position_now(&self) -> Option<Position> {
         self.live.lock().position.clone()
+    }
+
+    /// A gap has grown while it waited for a decision: what is gone meanwhile can't be copied either.
+    async fn beyond_now(&self, reason: &StopReason, beyond: SourceOffset) -> SourceOffset {
+        if !reason.is_gap() {
+            return beyond;
+        }
+        self.source_offset(OffsetQuery::LogStart).await.map_or(beyond, |log_start| log_start.max(beyond))
+    }
+
+    /// At the target's log end, behind what somebody else wrote. What was sent and landed behind it stays where it
+    /// is.
+    async fn go_on_at_the_end(&self) -> Option<Position> {
+        let mut position = self.position_now()?;
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            let (seen, _) = self.observe().await;
+            let sequence = next_sequence(&seen);
+            if seen.log_end < position.target() {
+                // The target lost more than can be copied again: the map so far is of no use.
+                position.restart(position.source(), seen.log_end, sequence);
+                return Some(position);
+            }
+            let (target, writer) = (&self.services.target, self.services.writer);
+            let (from, to) = (position.target(), seen.log_end);
+            match target::own_batches(target, &self.assignment.target, writer, from, to).await {
+                Ok(landed) => {
+                    if let Some(plan) = &self.plan {
+                        position.take_in(plan, &landed);
+                    }
+                    position.jump(position.source(), seen.log_end, sequence);
+                    return Some(position);
+                }
+                Err(error) => self.wait_out(&error, &mut backoff).await,
+            }
+        }
     }
 
     /// From the source's log start, behind what the target holds.
@@ -131,7 +168,7 @@ impl Partition {
 
 /// The position after what is left out. Back, where the source's log now ends before it: then the map so far holds
 /// for the old log only, and a new one begins.
-fn resumed_at(mut position: Position, beyond: crate::types::SourceOffset) -> Position {
+fn resumed_at(mut position: Position, beyond: SourceOffset) -> Position {
     if beyond >= position.source() {
         position.advance_source(beyond);
     } else {

@@ -63,6 +63,11 @@ impl StopReason {
         }
     }
 
+    /// Whether the source no longer has what comes next.
+    pub(super) fn is_gap(&self) -> bool {
+        matches!(self, Self::Fetch { stop: FetchStop::Gap { .. }, .. })
+    }
+
     /// The sentence for people, with the remedy.
     pub(super) fn message(&self) -> String {
         match self {
@@ -94,9 +99,15 @@ impl StopReason {
                 ),
                 FetchStop::Recreated { .. } | FetchStop::Deleted | FetchStop::Batch(_) => stop.to_string(),
             },
+            Self::ForeignWrite { expected, log_end, .. } if log_end < expected => format!(
+                "the target partition ends at {log_end}, but records up to {expected} were acknowledged: it lost them, \
+                 and what it holds now can't be told; go on without the lost records with resolve --with translate, or \
+                 copy everything again behind it with --with remirror"
+            ),
             Self::ForeignWrite { expected, log_end, .. } => format!(
                 "the target partition ends at {log_end} where this link's own records end at {expected}: another \
-                 writer wrote into the mirror topic; stop it, then go on after its records with resolve --with translate"
+                 writer wrote into the mirror topic; stop it, then go on after its records with \
+                 resolve --with translate"
             ),
             Self::TargetRecreated { .. } => "the target topic was deleted and created again; \
                  begin again with resolve --with remirror"
@@ -119,6 +130,7 @@ impl StopReason {
                 FetchStop::Recreated { .. } | FetchStop::Deleted => vec![Retry, Remirror],
                 FetchStop::Batch(_) => vec![Retry],
             },
+            Self::ForeignWrite { expected, log_end, .. } if log_end < expected => vec![Retry, Translate, Remirror],
             Self::ForeignWrite { .. } | Self::State { .. } => vec![Retry, Translate],
             Self::TargetRecreated { .. } => vec![Remirror],
         }

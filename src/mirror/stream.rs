@@ -16,7 +16,7 @@ use super::fetch::{FetchEvent, Inbox};
 use super::intake::Intake;
 use super::live::Trouble;
 use super::partition::{Ended, Partition};
-use super::plan::Plan;
+use super::plan::{AHEAD_FIRST, Plan};
 use super::position::Position;
 use super::producer::Produced;
 use super::stop::StopReason;
@@ -41,6 +41,8 @@ pub(super) struct Stream<'a> {
     /// `None` once nothing more is to come.
     inbox: Option<Inbox>,
     pub(super) intake: Intake,
+    /// How many records to plan beyond what is known.
+    pub(super) guess: u64,
     /// Prepared and not yet sent.
     pub(super) ready: VecDeque<Prepared>,
     pub(super) window: Window,
@@ -69,6 +71,7 @@ impl<'a> Stream<'a> {
             plan,
             inbox: Some(inbox),
             intake: Intake::new(position),
+            guess: AHEAD_FIRST.min(partition.services.settings.plan_ahead),
             ready: VecDeque::new(),
             window: Window::default(),
             answers: mpsc::channel(ANSWERS_MAX),
@@ -144,7 +147,8 @@ impl<'a> Stream<'a> {
     async fn on_event(&mut self, event: Option<FetchEvent>) -> Option<Ended> {
         match event {
             Some(FetchEvent::Batches { batches, permit, watermarks }) => {
-                let batches = self.without_own(batches).await;
+                let partition = self.partition;
+                let batches = partition.unless_stopped(self.without_own(batches)).await?;
                 self.intake.take(batches, permit);
                 let mut live = self.partition.live.lock();
                 live.observe(watermarks);
@@ -200,10 +204,18 @@ impl<'a> Stream<'a> {
 
     /// Makes batches ready while there is room for them in the window, and a few more while they wait for a plan.
     fn prepare(&mut self) {
-        while !self.is_blocked && self.ready.len() < self.ready_max() {
-            let (limits, next) = (self.partition.limits(), self.next_source());
+        // Whether what is ready is planned does not get better by what comes on top, so it is not looked up each time.
+        let mut ready_max = self.ready_max();
+        while !self.is_blocked && self.ready.len() < ready_max {
+            let next = self.next_source();
+            let limits = self.partition.limits(next);
             match crate::batch::prepare(&mut self.intake.queue, next, &limits) {
-                Ok(crate::batch::Step::Send(prepared)) => self.ready.push_back(prepared),
+                Ok(crate::batch::Step::Send(prepared)) => {
+                    self.ready.push_back(prepared);
+                    if self.ready.len() == ready_max {
+                        ready_max = self.ready_max();
+                    }
+                }
                 Ok(crate::batch::Step::Skip { .. }) => {}
                 Ok(crate::batch::Step::Idle) => return,
                 Err(error) => {

@@ -7,14 +7,15 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::fetch::FetchPosition;
 use super::partition::{Ended, Known, Partition};
-use super::plan::{Plan, lay_out};
+use super::plan::{AHEAD_FIRST, Plan, lay_out};
 use super::position::Position;
 use super::reconcile::{Expectation, Finding, Observation, reconcile};
 use super::stop::StopReason;
 use super::target;
-use crate::batch::SourceRun;
 use crate::cluster::{ClusterError, OffsetQuery};
 use crate::offset_map::OffsetMap;
 use crate::store::{PlanRecord, StartAt, StoreError};
@@ -24,6 +25,10 @@ use crate::types::{Sequence, SourceOffset, TargetOffset};
 /// How often the same inexplicable log end must be seen before it counts as foreign: a former owner's request may
 /// arrive between the two questions of one observation.
 const FOREIGN_SIGHTINGS: u32 = 3;
+
+/// How often the view is looked at for what was just written, and after what time it is worth a word.
+const VIEW_PAUSE: Duration = Duration::from_millis(5);
+const VIEW_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a judgement could not be made, or need not.
 enum Judgement {
@@ -62,9 +67,11 @@ impl Partition {
         };
         let reconciled = self.reconcile_known(&mut known).await;
         if reconciled.is_ok() {
-            // Until a hole is seen, the source is taken to have none: then the first batch need not wait for a plan.
-            let guess = SourceRun { source: known.position.source(), length: self.services.settings.plan_ahead };
-            let runs = lay_out(known.position.target(), [guess]);
+            // What was planned is planned again, and beyond it, until a hole is seen, the source is taken to have none:
+            // then the first batch need not wait for a plan, and what a former owner sent last is explained.
+            let (source, target) = (known.position.source(), known.position.target());
+            let length = AHEAD_FIRST.min(self.services.settings.plan_ahead);
+            let runs = lay_out(target, known.plan.expect(target, source, length));
             known.plan = Plan::from_runs(runs, known.plan.inherited().to_vec()).unwrap_or_default();
         }
         let from = FetchPosition { offset: known.position.source(), last_epoch: known.position.last_epoch };
@@ -129,14 +136,16 @@ impl Partition {
         let expected = known.position.target();
         if finding == Finding::Lost {
             let sequence = next_sequence(seen);
-            if known.position.rewind(seen.log_end, sequence) {
+            if let Some(mut lost) = known.position.rewind(seen.log_end, sequence) {
                 tracing::error!(
                     link = %self.services.settings.link, partition = %self.assignment.target,
                     acknowledged = %expected, log_end = %seen.log_end, again_from = %known.position.source(),
                     "the target lost acknowledged records; they are copied again"
                 );
                 self.services.measures.breach("lost_acknowledged");
-                known.plan = Plan::default();
+                // The same records are about to be sent to the same places.
+                lost.extend(known.plan.inherit_from(expected));
+                known.plan = Plan::from_runs(Vec::new(), lost).unwrap_or_default();
                 return Ok(true);
             }
         }
@@ -183,6 +192,7 @@ impl Partition {
         let view = self.services.store.view();
         let link = &self.services.settings.link;
         let (topic, index) = (&self.assignment.source.topic, self.assignment.source.partition);
+        self.wait_for_view().await;
         let Some(record) = view.position(link, topic, index) else {
             return self.begin().await;
         };
@@ -202,6 +212,24 @@ impl Partition {
             None => Plan::default(),
         };
         Ok(Known { position, plan })
+    }
+
+    /// Waits until the view shows what this daemon stored last, before the partition was stopped and started again.
+    async fn wait_for_view(&self) {
+        let view = self.services.store.view();
+        let (link, topic, index) = self.key();
+        let is_shown = || {
+            let (position, plan) = (view.position(&link, &topic, index), view.plan(&link, &topic, index));
+            self.live.lock().marks.is_shown(position.as_ref(), plan.as_ref())
+        };
+        let patience = Instant::now() + VIEW_PATIENCE;
+        while !is_shown() {
+            if Instant::now() > patience {
+                let trouble = "the state that was written last could not be read back yet".to_owned();
+                self.live.lock().trouble = Some(trouble.into());
+            }
+            tokio::time::sleep(VIEW_PAUSE).await;
+        }
     }
 
     /// Begins a copy: at the end of what the target holds, from where the configuration says.
@@ -230,7 +258,7 @@ impl Partition {
         writes.extend(self.position_write());
         writes.push(self.plan_write(plan));
         loop {
-            match self.services.store.write(&self.assignment.lease, writes.clone()).await {
+            match self.write(writes.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(StoreError::LeaseLost { .. } | StoreError::Unusable(_)) => return Err(Ended::Over),
                 Err(StoreError::Unavailable(reason)) => {

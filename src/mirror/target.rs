@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::reconcile::Observation;
 use crate::batch::{BatchHeader, split};
-use crate::cluster::{Cluster, ClusterError, Isolation};
+use crate::cluster::{Cluster, ClusterError, Isolation, OffsetQuery};
 use crate::types::{ProducerEpoch, ProducerId, Sequence, TargetOffset, TopicId, TopicPartition};
 use crate::wire::Leader;
 
@@ -20,6 +20,8 @@ use crate::wire::Leader;
 const HIGH_WATERMARK_PAUSE: Duration = Duration::from_millis(20);
 /// Bytes of one read of batch headers.
 const WALK_BYTES: usize = 4 << 20;
+/// Brokers send one batch whole, however little is asked for (KIP-74).
+const ONE_BATCH_BYTES: usize = 1 << 10;
 
 /// Asks the leader for producer state, then for the log end, and waits until the high watermark has reached it. A
 /// leader that changes meanwhile is an error: ask again.
@@ -39,7 +41,8 @@ pub(super) async fn observe(
 }
 
 /// Whether all batches between two target offsets are this link's, with the sequences that they must have. Batches
-/// that retention or compaction took are not missed: offsets and sequences of the others still tell.
+/// that retention or compaction took are not missed: offsets and sequences of the others still tell, as long as there
+/// is one.
 pub(super) async fn is_ours(
     target: &Cluster,
     partition: &TopicPartition,
@@ -49,25 +52,90 @@ pub(super) async fn is_ours(
 ) -> Result<bool, ClusterError> {
     let (start, sequence) = from;
     let mut at = start.get();
-    while at < to.get() {
-        let read = match target.fetch_once(partition, at, WALK_BYTES, Isolation::ReadUncommitted).await {
+    let mut has_own = false;
+    while let Some(headers) = headers_from(target, partition, &mut at, to).await? {
+        let between = |header: &&BatchHeader| header.last_offset() >= start.get() && header.base_offset < to.get();
+        for header in headers.iter().filter(between) {
+            if !is_ours_at(header, writer, start, sequence) {
+                return Ok(false);
+            }
+            has_own = true;
+        }
+    }
+    Ok(has_own || start >= to)
+}
+
+/// This link's batches between two target offsets: where each begins, its first sequence, and how many records were
+/// sent in it.
+pub(super) async fn own_batches(
+    target: &Cluster,
+    partition: &TopicPartition,
+    writer: (ProducerId, ProducerEpoch),
+    from: TargetOffset,
+    to: TargetOffset,
+) -> Result<Vec<Landed>, ClusterError> {
+    let mut at = from.get();
+    let mut own = Vec::new();
+    while let Some(headers) = headers_from(target, partition, &mut at, to).await? {
+        let landed = headers.iter().filter(|header| {
+            let is_writer = header.producer_id == writer.0.0 && header.producer_epoch == writer.1.0;
+            is_writer && header.base_offset >= from.get() && header.last_offset() < to.get()
+        });
+        own.extend(landed.filter_map(Landed::of));
+    }
+    Ok(own)
+}
+
+/// A batch of ours in the target's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Landed {
+    pub(super) target: TargetOffset,
+    pub(super) sequence: Sequence,
+    pub(super) length: u64,
+}
+
+impl Landed {
+    fn of(header: &BatchHeader) -> Option<Self> {
+        Some(Self {
+            target: TargetOffset::new(header.base_offset).ok()?,
+            sequence: Sequence::from_kafka(header.base_sequence)?,
+            length: u64::try_from(header.last_offset_delta).ok()? + 1,
+        })
+    }
+}
+
+/// The headers of some batches from `at` on, which moves behind them; `None` when there are no more before `to`. What
+/// the log no longer holds at its beginning is passed over.
+async fn headers_from(
+    target: &Cluster,
+    partition: &TopicPartition,
+    at: &mut i64,
+    to: TargetOffset,
+) -> Result<Option<Vec<BatchHeader>>, ClusterError> {
+    while *at < to.get() {
+        let read = match target.fetch_once(partition, *at, WALK_BYTES, Isolation::ReadUncommitted).await {
             Ok(read) => read,
-            Err(error) if error.code() == Some(OFFSET_OUT_OF_RANGE) => return Ok(false),
+            Err(error) if error.code() == Some(OFFSET_OUT_OF_RANGE) => {
+                match log_start(target, partition).await? {
+                    Some(start) if start > *at => *at = start,
+                    Some(_) | None => return Ok(None),
+                }
+                continue;
+            }
             Err(error) => return Err(error),
         };
-        let Ok(batches) = split(read.records) else { return Ok(false) };
-        let Some(last) = batches.last() else { return Ok(true) };
-        let has_stranger = batches.iter().map(|batch| &batch.header).any(|header| {
-            header.last_offset() >= start.get()
-                && header.base_offset < to.get()
-                && !is_ours_at(header, writer, start, sequence)
-        });
-        if has_stranger {
-            return Ok(false);
-        }
-        at = last.header.last_offset() + 1;
+        let headers: Vec<BatchHeader> =
+            split(read.records).unwrap_or_default().iter().map(|batch| batch.header).collect();
+        let Some(last) = headers.last() else { return Ok(None) };
+        *at = last.last_offset() + 1;
+        return Ok(Some(headers));
     }
-    Ok(true)
+    Ok(None)
+}
+
+async fn log_start(target: &Cluster, partition: &TopicPartition) -> Result<Option<i64>, ClusterError> {
+    let mut listed = target.list_offsets(std::slice::from_ref(partition), OffsetQuery::LogStart).await?;
+    listed.remove(partition).transpose().map(|listed| listed.and_then(|listed| listed.offset))
 }
 
 const OFFSET_OUT_OF_RANGE: i16 = 1;
@@ -91,7 +159,7 @@ pub(super) async fn crc_at(
     partition: &TopicPartition,
     at: TargetOffset,
 ) -> Result<Option<u32>, ClusterError> {
-    let read = target.fetch_once(partition, at.get(), WALK_BYTES, Isolation::ReadUncommitted).await?;
+    let read = target.fetch_once(partition, at.get(), ONE_BATCH_BYTES, Isolation::ReadUncommitted).await?;
     let batches = split(read.records).unwrap_or_default();
     Ok(batches.iter().find(|batch| batch.header.base_offset == at.get()).map(|batch| batch.header.crc))
 }

@@ -85,6 +85,11 @@ impl Window {
         self.batches.iter().filter(|batch| matches!(batch.stage, Stage::Sent { .. })).count()
     }
 
+    /// How many runs they are made of.
+    pub(super) fn run_count(&self) -> usize {
+        self.batches.iter().map(|batch| batch.runs.len()).sum()
+    }
+
     /// The oldest batch that waits to be sent.
     pub(super) fn next_waiting(&self) -> Option<&InFlight> {
         self.batches.iter().find(|batch| matches!(batch.stage, Stage::Waiting))
@@ -145,6 +150,12 @@ impl Window {
             batch.stage = Stage::Waiting;
         }
         Some(landed)
+    }
+
+    /// The same, one batch at a time, where each must be looked at before it counts as landed.
+    pub(super) fn settle_next(&mut self, log_end: TargetOffset) -> Option<InFlight> {
+        let is_landed = self.batches.front().is_some_and(|front| front.target_end <= log_end);
+        if is_landed { self.batches.pop_front() } else { None }
     }
 
     /// Where the last batch ends.

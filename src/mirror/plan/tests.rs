@@ -52,3 +52,33 @@ fn plans_that_agree_leave_nothing_in_dispute() {
     assert_eq!(other.end(), Some(target(1000)));
     assert_eq!(other.inherited_between(target(60), target(62)), vec![run(60, 60, 2)]);
 }
+
+/// A daemon was frozen with an append in flight that it had planned with a hole; ours has read nothing yet. What we
+/// plan in the meantime must explain that append, when it arrives late.
+#[test]
+fn what_the_former_owner_knew_is_expected_before_anything_is_guessed() {
+    let inherited = Plan::from_runs(vec![], vec![run(50, 50, 10), run(70, 60, 100)]).unwrap();
+    let runs = lay_out(target(50), inherited.expect(target(50), source(50), 1_000));
+    let plan = Plan::from_runs(runs, inherited.inherited().to_vec()).unwrap();
+    assert_eq!(plan.between(target(50), target(65)), vec![run(50, 50, 10), run(70, 60, 5)]);
+    assert_eq!(plan.disputed(), None);
+    assert_eq!(plan.runs(), [run(50, 50, 10), run(70, 60, 990)], "and behind it no hole is expected");
+    // Having read to the hole ourselves, the rest is still expected as it was planned.
+    assert_eq!(inherited.expect(target(60), source(68), 5), vec![records(70, 100)]);
+    // The source was compacted since: what was planned for this place lies behind us.
+    assert_eq!(inherited.expect(target(60), source(75), 5), vec![records(75, 5)]);
+    assert_eq!(Plan::default().expect(target(0), source(9), 5), vec![records(9, 5)]);
+}
+
+#[test]
+fn very_many_runs_are_looked_up_fast() {
+    let all: Vec<SourceRun> = (0..200_000).map(|n| records(2 * n, 1)).collect();
+    let plan = Plan::from_runs(lay_out(target(0), all.clone()), lay_out(target(0), all.clone())).unwrap();
+    let began = std::time::Instant::now();
+    for _ in 0..10 {
+        assert!(plan.covers(target(0), &all));
+        assert_eq!(plan.disputed(), None);
+    }
+    // Looking at every run for each run would take minutes.
+    assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+}

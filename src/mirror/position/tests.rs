@@ -108,7 +108,8 @@ fn a_rewind_into_a_closed_chunk_opens_it_again() {
     let mut stored = Stored::default();
     position.acknowledge(&sparse(0, 10_000)).unwrap();
     stored.checkpoint(&mut position);
-    assert!(position.rewind(target(1_500), Sequence::of_count(1_500)));
+    let lost = position.rewind(target(1_500), Sequence::of_count(1_500)).unwrap();
+    assert_eq!((lost.len(), lost[0].target), (8_500, target(1_500)));
     assert_eq!((position.source(), position.target()), (source(2_999), target(1_500)));
     stored.checkpoint(&mut position);
     assert_eq!(stored.load().map(), position.map());
@@ -121,7 +122,7 @@ fn a_rewind_into_a_closed_chunk_opens_it_again() {
 fn a_rewind_below_the_map_is_refused() {
     let mut position = Position::new(source(100), target(50), Sequence::ZERO);
     position.acknowledge(&[Run { source: source(100), target: target(50), length: 10 }]).unwrap();
-    assert!(!position.rewind(target(49), Sequence::ZERO));
+    assert_eq!(position.rewind(target(49), Sequence::ZERO), None);
     assert_eq!(position.target(), target(60));
 }
 
@@ -147,4 +148,28 @@ fn a_jump_keeps_the_map_before_it() {
     position.acknowledge(&[Run { source: source(100), target: target(30), length: 5 }]).unwrap();
     stored.checkpoint(&mut position);
     assert_eq!(stored.load().map(), position.map());
+}
+
+/// 100 are acknowledged; a stranger writes one record; then two batches of ours arrive. Going on at the log's end must
+/// not send them a second time.
+#[test]
+fn own_batches_behind_a_foreign_record_are_taken_in() {
+    let start = || {
+        let mut position = Position::new(source(0), target(0), Sequence::ZERO);
+        position.acknowledge(&[Run { source: source(0), target: target(0), length: 100 }]).unwrap();
+        position
+    };
+    let run = |from, to, length| Run { source: source(from), target: target(to), length };
+    let plan = Plan::from_runs(vec![run(100, 100, 15), run(120, 115, 1_000)], vec![]).unwrap();
+    let landed = |at, sequence, length| Landed { target: target(at), sequence: Sequence::of_count(sequence), length };
+    let mut position = start();
+    position.take_in(&plan, &[landed(101, 100, 10), landed(112, 110, 10)]);
+    assert_eq!(position.map().runs()[1..], [run(100, 101, 10), run(110, 112, 5), run(120, 117, 5)]);
+    assert_eq!((position.source(), position.target()), (source(125), target(122)));
+    assert_eq!(position.sequence(), Sequence::of_count(120));
+    // Nothing is taken in over a gap, or beyond the plan.
+    let mut position = start();
+    position.take_in(&plan, &[landed(111, 110, 10)]);
+    position.take_in(&Plan::default(), &[landed(101, 100, 10)]);
+    assert_eq!(position.source(), source(100));
 }

@@ -44,6 +44,11 @@ fn a_shorter_log_has_lost_data() {
 }
 
 #[test]
+fn a_shorter_log_that_somebody_else_wrote_into_is_foreign() {
+    assert_eq!(reconcile(&expected(), &seen(Some(79), 90)), Finding::Foreign);
+}
+
+#[test]
 fn a_higher_epoch_fences() {
     let seen = Observation { state: Some((ProducerEpoch(1), None)), log_end: target(101) };
     assert_eq!(reconcile(&expected(), &seen), Finding::Fenced);

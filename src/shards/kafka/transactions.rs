@@ -279,7 +279,8 @@ impl Transactions for KafkaTransactions {
 }
 
 fn is_resumable(error: &KafkaError) -> bool {
-    matches!(error, KafkaError::Transaction(inner) if inner.is_retriable() && !inner.is_fatal() && !inner.txn_requires_abort())
+    let KafkaError::Transaction(inner) = error else { return false };
+    inner.is_retriable() && !inner.is_fatal() && !inner.txn_requires_abort()
 }
 
 fn describe(error: &KafkaError) -> String {

@@ -1,5 +1,6 @@
-//! Tokens and permissions: against a broker that this starts, and one that takes unsecured tokens for OAUTHBEARER at `CAUSEWAY_TEST_SASL_BOOTSTRAP`
-//! (`SASL_PLAINTEXT`), better with a `connections.max.reauth.ms` of a few seconds.
+//! Permissions, on a broker that the test starts; and tokens, on one at `CAUSEWAY_TEST_SASL_BOOTSTRAP`
+//! (`SASL_PLAINTEXT`) that takes unsecured ones for OAUTHBEARER, better with a `connections.max.reauth.ms` of a few
+//! seconds.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};

@@ -111,7 +111,11 @@ impl Side {
     /// Why nothing works here at the moment.
     pub(super) fn problem(&self) -> Option<String> {
         let problem = self.now().problem.clone();
-        problem.or_else(|| self.store().and_then(|store| store.trouble().borrow().clone()))
+        let of_store = |store: Store| store.trouble().borrow().clone().or_else(|| store.obstacle());
+        problem.or_else(|| {
+            let problem = self.store().and_then(of_store)?;
+            Some(format!("state on cluster {}: {problem}", self.cluster))
+        })
     }
 
     /// Opens the state, trying for as long as it takes, and runs the links. State that can't be used any more (the
@@ -139,8 +143,7 @@ impl Side {
                     }
                 }
                 Err(problem) => {
-                    tracing::warn!(cluster = %self.cluster, "{problem}");
-                    self.now().problem = Some(problem);
+                    self.complain(problem);
                     state_tasks.close().await;
                     tokio::select! {
                         () = tasks.stopped() => return,
@@ -149,6 +152,17 @@ impl Side {
                 }
             }
         }
+    }
+
+    /// Every attempt may fail for the same reason, which is worth one line of the log.
+    fn complain(&self, problem: String) {
+        let is_known = self.now().problem.as_ref() == Some(&problem);
+        if is_known {
+            tracing::debug!(cluster = %self.cluster, "{problem}");
+        } else {
+            tracing::warn!(cluster = %self.cluster, "{problem}");
+        }
+        self.now().problem = Some(problem);
     }
 
     fn begin(&self, store: &Store) {
@@ -259,8 +273,9 @@ impl Side {
             tracing::info!(cluster = %self.cluster, "secrets have changed: connecting to the state anew");
         }
         link_tasks.close().await;
-        let problem =
-            trouble.borrow().as_ref().map(|trouble| format!("{trouble}; restart the daemon when it is mended"));
+        let problem = trouble.borrow().as_ref().map(|trouble| {
+            format!("state on cluster {}: {trouble}; restart the daemon when it is mended", self.cluster)
+        });
         if let Some(problem) = &problem {
             tracing::error!(cluster = %self.cluster, "all work on this target has stopped: {problem}");
         }

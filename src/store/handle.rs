@@ -49,7 +49,7 @@ impl fmt::Debug for Settings {
 impl Settings {
     /// How librdkafka reaches the cluster.
     pub(super) fn access(&self) -> Access {
-        Access { properties: self.kafka_properties.clone(), oauth_token: self.oauth_token.clone() }
+        Access::new(self.kafka_properties.clone(), self.oauth_token.clone())
     }
 }
 
@@ -252,6 +252,12 @@ impl Store {
     #[must_use]
     pub fn trouble(&self) -> watch::Receiver<Option<String>> {
         self.inner.trouble.subscribe()
+    }
+
+    /// What keeps this daemon from joining its group, where a person must mend it.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        self.inner.ownership.obstacle()
     }
 
     /// Stops all threads, giving up the shards at once. The group gives them to others when this daemon has not come

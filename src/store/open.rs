@@ -111,8 +111,9 @@ impl Parts<'_> {
             }
             // Waiting for a permission would hide why nothing happens.
             Ok(reason) = refusal.wait_for(Option::is_some) => {
+                let (topic, group) = (self.topic, &self.settings.group);
                 let reason = reason.clone().unwrap_or_default();
-                Err(StoreError::Unavailable(format!("{} can't be read: {reason}", self.topic)))
+                Err(StoreError::Unavailable(format!("topic {topic} can't be read by group {group}: {reason}")))
             }
             () = self.inner.tasks.stopped() => Err(StoreError::Unavailable("told to stop".to_owned())),
         }

@@ -76,6 +76,7 @@ impl StateTopic {
     /// call made it.
     pub(super) async fn ensure(&mut self) -> Result<bool, StoreError> {
         let mut was_created = false;
+        let mut last = "it does not appear".to_owned();
         for _ in 0..100 {
             match self.look().await {
                 Ok(Presence::Good) => return Ok(was_created),
@@ -85,12 +86,12 @@ impl StateTopic {
                 Ok(Presence::Absent) if !was_created => was_created = self.create().await?,
                 // Right after its creation not every broker knows it, or its settings.
                 Ok(Presence::Absent | Presence::Forming) => {}
-                Err(StoreError::Unavailable(reason)) if was_created => tracing::debug!(reason, "state topic forming"),
+                Err(StoreError::Unavailable(reason)) if was_created => last = reason,
                 Err(error) => return Err(error),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Err(StoreError::Unavailable(format!("{} was made but does not appear", self.name)))
+        Err(StoreError::Unavailable(format!("{} was made but can't be used: {last}", self.name)))
     }
 
     async fn create(&self) -> Result<bool, StoreError> {

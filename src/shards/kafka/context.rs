@@ -1,7 +1,10 @@
 //! What all our librdkafka clients share: configuration, and where their talk goes.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
@@ -12,14 +15,16 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use super::token;
 use crate::secrets::SecretSource;
 
-/// How librdkafka reaches a cluster.
+/// How librdkafka reaches a cluster. Clones share what they have complained of.
 #[derive(Clone)]
 pub struct Access {
-    /// librdkafka's properties (`bootstrap.servers`, security), secrets filled in.
-    pub properties: Vec<(String, String)>,
-    /// Where the token for OAUTHBEARER is, where that is the mechanism; read anew whenever librdkafka asks.
-    pub oauth_token: Option<SecretSource>,
+    properties: Vec<(String, String)>,
+    oauth_token: Option<SecretSource>,
+    complaints: Arc<Mutex<BTreeMap<String, Instant>>>,
 }
+
+/// librdkafka repeats a refused login several times a second, by each of its connections.
+const COMPLAINT_INTERVAL: Duration = Duration::from_mins(1);
 
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,6 +35,18 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
+    /// By librdkafka's properties (`bootstrap.servers`, security), secrets filled in. `oauth_token`: where the token
+    /// for OAUTHBEARER is, where that is the mechanism; it is read anew whenever librdkafka asks.
+    #[must_use]
+    pub fn new(properties: Vec<(String, String)>, oauth_token: Option<SecretSource>) -> Self {
+        Self { properties, oauth_token, complaints: Arc::default() }
+    }
+
+    /// Whether brokers want to see a token.
+    pub(super) fn has_token(&self) -> bool {
+        self.oauth_token.is_some()
+    }
+
     /// A configuration with the user's properties, which our own then override.
     #[must_use]
     pub fn config(&self, client_id: &str) -> ClientConfig {
@@ -50,6 +67,27 @@ impl Access {
     /// What [`ClientContext::generate_oauth_token`] does in all our contexts.
     pub(super) fn token(&self) -> Result<OAuthToken, Box<dyn Error>> {
         Ok(token::read(self.oauth_token.as_ref())?)
+    }
+
+    /// What [`ClientContext::error`] does in all our contexts.
+    pub(super) fn log_error(&self, error: &KafkaError, reason: &str) {
+        if needs_a_person(error) && self.is_new(&error.to_string()) {
+            tracing::warn!(target: "librdkafka", %error, "{reason}");
+        } else {
+            tracing::debug!(target: "librdkafka", %error, "{reason}");
+        }
+    }
+
+    /// Whether this was not said within the last minute. Reasons can't tell: librdkafka puts times into them.
+    fn is_new(&self, error: &str) -> bool {
+        let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        complaints.retain(|_, said| now.saturating_duration_since(*said) < COMPLAINT_INTERVAL);
+        let is_new = !complaints.contains_key(error);
+        if is_new {
+            complaints.insert(error.to_owned(), now);
+        }
+        is_new
     }
 }
 
@@ -76,7 +114,7 @@ impl ClientContext for LogContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
+        self.access.log_error(&error, reason);
     }
 
     fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
@@ -97,15 +135,6 @@ pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
         | RDKafkaLogLevel::Notice
         | RDKafkaLogLevel::Info
         | RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
-    }
-}
-
-/// What [`ClientContext::error`] does in all our contexts.
-pub(super) fn log_error(error: &KafkaError, reason: &str) {
-    if needs_a_person(error) {
-        tracing::warn!(target: "librdkafka", %error, "{reason}");
-    } else {
-        tracing::debug!(target: "librdkafka", %error, "{reason}");
     }
 }
 

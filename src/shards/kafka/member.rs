@@ -12,7 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::context::{Access, log_error, log_line};
+use super::context::{Access, log_line, needs_a_person};
 use crate::shards::{GroupMember, MemberError, Ownership};
 
 /// What a member needs.
@@ -45,7 +45,7 @@ impl ClientContext for MemberContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
+        self.access.log_error(&error, reason);
     }
 
     /// A file that hangs stops this thread's pulse, and so gives the shards up, as any other standstill.
@@ -166,9 +166,13 @@ impl KafkaMember {
         if code.is_some_and(is_fenced) {
             return Err(MemberError::Fenced("another running daemon has the same daemon.id".to_owned()));
         }
+        if needs_a_person(error) {
+            let ownership = &self.consumer.context().ownership;
+            ownership.hinder(format!("the daemon group can't be joined: {error}"));
+        }
         if code != self.last_error {
             self.last_error = code;
-            log_error(error, "membership of the daemon group");
+            self.consumer.context().access.log_error(error, "membership of the daemon group");
         }
         Ok(())
     }

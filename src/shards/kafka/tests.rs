@@ -59,10 +59,8 @@ fn a_changed_file_is_seen() {
 
 #[test]
 fn secrets_are_not_printed() {
-    let access = Access {
-        properties: vec![("sasl.password".to_owned(), "a-password".to_owned())],
-        oauth_token: Some(SecretSource::Literal(Secret::new("a-token".to_owned()))),
-    };
+    let token = SecretSource::Literal(Secret::new("a-token".to_owned()));
+    let access = Access::new(vec![("sasl.password".to_owned(), "a-password".to_owned())], Some(token));
     let printed = format!("{access:?}");
     assert!(printed.contains("sasl.password") && !printed.contains("a-password") && !printed.contains("a-token"));
 }

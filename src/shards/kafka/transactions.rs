@@ -13,7 +13,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 
-use super::context::{Access, log_error, log_line};
+use super::context::{Access, log_line};
 use crate::shards::{Failure, Record, StateOffset, Transactions};
 
 /// What the writer needs.
@@ -57,7 +57,7 @@ impl ClientContext for DeliveryContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
+        self.access.log_error(&error, reason);
     }
 
     fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
@@ -155,7 +155,7 @@ impl KafkaTransactions {
             .set("compression.type", "lz4");
         let producer = BaseProducer::from_config_and_context(&config, self.context.clone())
             .map_err(|error| Failure::Retry(error.to_string()))?;
-        if self.settings.access.oauth_token.is_some() {
+        if self.settings.access.has_token() {
             // A token that can't be had must not end as a time-out.
             self.settings.access.token().map_err(|error| Failure::Retry(error.to_string()))?;
             // librdkafka asks for the token by an event, which waits already, and `init_transactions` handles none.

@@ -1,5 +1,6 @@
-//! Against a real broker that takes unsecured tokens for OAUTHBEARER at `CAUSEWAY_TEST_SASL_BOOTSTRAP`
-//! (`SASL_PLAINTEXT`), better with a `connections.max.reauth.ms` of a few seconds.
+//! Permissions, on a broker that the test starts; and tokens, on one at `CAUSEWAY_TEST_SASL_BOOTSTRAP`
+//! (`SASL_PLAINTEXT`) that takes unsecured ones for OAUTHBEARER, better with a `connections.max.reauth.ms` of a few
+//! seconds.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -8,13 +9,14 @@ use base64::engine::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::mpsc;
 
+use crate::cluster::tests::broker::{Broker, Right};
 use crate::secrets::SecretSource;
 use crate::shards::WriterMeasures;
 use crate::store::tests::kafka::{SESSION, new_group};
 use crate::store::{Key, MapRecord, Settings, ShardEvent, Store, StoreError, Value, Write};
 use crate::tasks::TaskGroup;
 use crate::telemetry::Metrics;
-use crate::types::{LinkName, PartitionIndex, TopicId, TopicName};
+use crate::types::{LinkName, PartitionIndex, Secret, TopicId, TopicName};
 use crate::wire::{self, Client, SaslSettings};
 
 fn bootstrap() -> String {
@@ -115,4 +117,57 @@ async fn a_refused_or_missing_token_is_named() {
     let error = open(settings(&group, &token, None), &tasks).await.map(|_| ()).unwrap_err().to_string();
     println!("{error}");
     assert!(error.contains("OAUTHBEARER") && !error.contains("not-a-jwt"), "{error}");
+}
+
+const USER: &str = "causeway";
+
+fn guarded(broker: &Broker) -> Settings {
+    let properties = [
+        ("bootstrap.servers", broker.guarded()),
+        ("security.protocol", "SASL_PLAINTEXT".to_owned()),
+        ("sasl.mechanism", "PLAIN".to_owned()),
+        ("sasl.username", USER.to_owned()),
+        ("sasl.password", USER.to_owned()),
+    ];
+    let password = SecretSource::Literal(Secret::new(USER.to_owned()));
+    let sasl = SaslSettings::Plain { username: USER.to_owned(), password };
+    let wire = wire::Settings { sasl: Some(sasl), ..wire::Settings::plain(vec![broker.guarded()], "store-test") };
+    Settings {
+        client: Client::new(wire),
+        kafka_properties: properties.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        oauth_token: None,
+        topic_id: None,
+        group: "prod".to_owned(),
+        daemon_id: "one".to_owned(),
+        session_timeout: SESSION,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts a real broker"]
+async fn each_missing_permission_is_named() {
+    let broker = Broker::start().await;
+    let tasks = TaskGroup::new();
+    let topic = |operation| Right::new(2, "__causeway.prod", false, operation);
+    // Each is given after its lack was named: create, describe configs, read of the group, read.
+    for (right, named) in [
+        (topic(5), "__causeway.prod was refused: TopicAuthorizationFailed (29)"),
+        (topic(10), "DescribeConfigs on topic __causeway.prod was refused: TopicAuthorizationFailed (29)"),
+        (Right::new(3, "prod", false, 3), "by group prod: Message consumption error: GroupAuthorizationFailed"),
+        (
+            topic(3),
+            "topic __causeway.prod can't be read by group prod: Message consumption error: TopicAuthorizationFailed",
+        ),
+    ] {
+        let error = open(guarded(&broker), &tasks.child()).await.map(|_| ()).unwrap_err().to_string();
+        println!("{error}");
+        assert!(error.contains(named), "{error}");
+        let describe = topic(8);
+        broker.allow(USER, &[right, describe]).await;
+    }
+    broker.allow(USER, &[topic(4), Right::new(5, "causeway-prod-one", true, 4)]).await;
+    let (store, mut events) = open(guarded(&broker), &tasks).await.unwrap();
+    assert!(matches!(events.recv().await, Some(ShardEvent::Acquired(_))));
+    assert!(store.is_ready() && store.obstacle().is_none());
+    store.close().await;
 }

@@ -167,8 +167,11 @@ impl Side {
             leases.send_replace(Arc::new(held.clone()));
         }
         link_tasks.close().await;
-        let problem =
+        let unusable =
             trouble.borrow().as_ref().map(|trouble| format!("{trouble}; restart the daemon when it is mended"));
+        // Nothing else ends this, but if it did, it must not look as if all were well.
+        let ended = || Some("the membership of the daemon group ended; restart the daemon".to_owned());
+        let problem = unusable.or_else(|| if tasks.is_stopping() { None } else { ended() });
         if let Some(problem) = &problem {
             tracing::error!(cluster = %self.cluster, "all work on this target has stopped: {problem}");
         }

@@ -272,3 +272,6 @@ impl Running {
 pub fn stored_map(view: &View, link: &LinkName, partition: &TopicPartition) -> Option<OffsetMap> {
     position::stored_map(view, link, partition)
 }
+
+#[cfg(test)]
+mod tests;

@@ -273,17 +273,15 @@ impl Side {
             tracing::info!(cluster = %self.cluster, "secrets have changed: connecting to the state anew");
         }
         link_tasks.close().await;
-<<<<<<< HEAD
-        let problem = trouble.borrow().as_ref().map(|trouble| {
-            format!("state on cluster {}: {trouble}; restart the daemon when it is mended", self.cluster)
-        });
-=======
-        let unusable =
-            trouble.borrow().as_ref().map(|trouble| format!("{trouble}; restart the daemon when it is mended"));
-        // Nothing else ends this, but if it did, it must not look as if all were well.
-        let ended = || Some("the membership of the daemon group ended; restart the daemon".to_owned());
-        let problem = unusable.or_else(|| if tasks.is_stopping() { None } else { ended() });
->>>>>>> review
+        let why = match end {
+            End::Stopped | End::SecretsChanged => None,
+            // Without a reason it must not look as if all were well.
+            End::Unusable => {
+                Some(trouble.borrow().clone().unwrap_or_else(|| "the membership of the daemon group ended".to_owned()))
+            }
+        };
+        let problem =
+            why.map(|why| format!("state on cluster {}: {why}; restart the daemon when it is mended", self.cluster));
         if let Some(problem) = &problem {
             tracing::error!(cluster = %self.cluster, "all work on this target has stopped: {problem}");
         }

@@ -168,7 +168,10 @@ impl Mirror {
         let link = settings.link.clone();
         let producers =
             producer::Producers::new(settings.produce.clone(), target.clone(), link.as_str(), &metrics, &tasks);
-        tasks.spawn_until_stopped("target ends", watch::watch(link.clone(), target.clone(), registry.clone()));
+        tasks.spawn_until_stopped(
+            "target ends",
+            watch::watch(link.clone(), source.clone(), target.clone(), registry.clone()),
+        );
         let memory = measures::keep_memory(metrics.clone(), link.clone(), fetchers.clone());
         tasks.spawn_until_stopped("memory gauges", memory);
         let measures = measures::LinkMeasures::new(&metrics, &link);
@@ -223,7 +226,13 @@ impl Mirror {
         let deadline = tokio::time::Instant::now() + limit;
         for (partition, running) in ending {
             running.finish(deadline).await;
-            self.registry.remove(&self.services.settings.link, &partition, &running.live);
+            match why {
+                // It is still shown, and `watch` keeps its lag up to date.
+                Farewell::Paused => running.live.lock().paused_under = Some(running.assignment.lease.clone()),
+                Farewell::HandedOver => {
+                    self.registry.remove(&self.services.settings.link, &partition, &running.live);
+                }
+            }
             let marks = std::mem::take(&mut running.live.lock().marks);
             self.left.insert(partition, (running.assignment.lease, marks));
         }
@@ -240,6 +249,10 @@ impl Mirror {
         let all: Vec<TopicPartition> = self.running.keys().cloned().collect();
         self.stop(&all, Farewell::HandedOver, limit).await;
         self.tasks.close().await;
+        // Paused partitions are shown as long as somebody looks after their lag, which has ended.
+        for (partition, live) in self.registry.of_link(&self.services.settings.link) {
+            self.registry.remove(&self.services.settings.link, &partition, &live);
+        }
     }
 }
 

@@ -17,7 +17,9 @@ mod ownership;
 mod transactions;
 mod writer;
 
-pub use kafka::{KafkaMember, KafkaTransactions, LogContext, MemberSettings, Poster, WriterSettings, client_config};
+pub use kafka::{
+    Access, KafkaMember, KafkaTransactions, LogContext, MemberSettings, Poster, WriterSettings, needs_a_person,
+};
 pub use measures::WriterMeasures;
 pub use membership::{GroupMember, MemberError, MembershipEnd, keep_membership};
 pub use ownership::{Grant, Membership, Ownership, Pulse};

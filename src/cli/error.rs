@@ -60,7 +60,10 @@ impl CliError {
             Self::Usage { help, .. } | Self::Failed { help, .. } => help.as_deref(),
             Self::Output(_) => None,
         };
-        writeln!(stderr, "error: {}", super::human::clean(&self.to_string()))?;
+        let message = self.to_string();
+        // The problems of a configuration come drawn, each with this word in front of it.
+        let message = message.strip_prefix("error: ").unwrap_or(&message);
+        writeln!(stderr, "error: {}", super::human::clean(message))?;
         match help {
             Some(help) => writeln!(stderr, "help: {}", super::human::clean(help)),
             None => Ok(()),

@@ -78,7 +78,7 @@ pub(super) static USED: [Row; 18] = [
         "string",
         "none",
         "`key=value`, separated by commas",
-        "SASL extensions that go with the token",
+        "SASL extensions that go with the token; not for a cluster that is a target",
     ),
     row("ssl.ca.location", "path", "the system's certificates", "PEM file", "the certificates to trust"),
     row("ssl.ca.pem", "string", "none", "PEM text, instead of `ssl.ca.location`", "the same in the file itself"),

@@ -191,7 +191,7 @@ pub(super) static TOPICS: Section = Section {
             "local_writers",
             "boolean",
             "`false`",
-            "`true`, `false`",
+            "`false`; `true` is not available yet",
             "applications on the target write to the mirror topic as well",
         ),
         row(
@@ -250,7 +250,8 @@ pub(super) static TUNING: Section = Section {
             "size",
             "`1 MiB`",
             "`0 B` to `16 MiB`",
-            "the largest batch that small neighbours are merged to, below the target's `max.message.bytes` in any case; `0 B` = never merge",
+            "the largest batch that small neighbours are merged to, below the target's `max.message.bytes` in \
+             any case; `0 B` = never merge",
         ),
         row(
             "fetch_connections",

@@ -123,7 +123,7 @@ fn rate<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Result<Option<u64>, R
 }
 
 /// A key that only a later version will honour.
-fn only_false<'t>(report: &mut Report<'t>, table: &Table<'t>, key: &str, sentence: &str) -> Option<bool> {
+pub(super) fn only_false<'t>(report: &mut Report<'t>, table: &Table<'t>, key: &str, sentence: &str) -> Option<bool> {
     let Some(value) = table.get(key) else { return Some(false) };
     let wanted = value.boolean(report)?;
     if wanted {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::keys;
+use super::link::only_false;
 use super::report::{Place, Report};
 use super::tree::{Table, Value};
 use crate::selection::{Entry, EntryFault, ExistingTarget, FaultReason, Naming, Rule, Selection, Which};
@@ -109,7 +110,12 @@ fn read_fields<'t>(report: &mut Report<'t>, table: &Table<'t>, places: &mut Entr
         None => None,
         Some(value) => value.integer(report, 1..=i16::MAX),
     };
-    let has_local_writers = table.get("local_writers").map_or(Some(false), |value| value.boolean(report));
+    only_false(
+        report,
+        table,
+        "local_writers",
+        "mirroring into topics that applications write to is not available yet",
+    )?;
     let existing_target = match table.get("existing_target") {
         None => Some(ExistingTarget::Refuse),
         Some(value) => {
@@ -121,7 +127,6 @@ fn read_fields<'t>(report: &mut Report<'t>, table: &Table<'t>, places: &mut Entr
         rule: Rule { which: which?, exclude: exclude?, naming: naming? },
         priority: priority.unwrap_or_default(),
         replication_factor,
-        has_local_writers: has_local_writers.unwrap_or_default(),
         existing_target: existing_target.unwrap_or_default(),
     })
 }

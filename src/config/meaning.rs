@@ -65,9 +65,6 @@ fn of_entry(entry: &Entry) -> Vec<(&'static str, String)> {
     if let Some(factor) = entry.replication_factor {
         meaning.push(("replication_factor", factor.to_string()));
     }
-    if entry.has_local_writers {
-        meaning.push(("local_writers", "true".to_owned()));
-    }
     match entry.existing_target {
         ExistingTarget::Refuse => {}
         ExistingTarget::Translate => meaning.push(("existing_target", "translate".to_owned())),

@@ -117,7 +117,7 @@ fn the_annotated_sample_says_what_its_comments_say() {
     assert_eq!((entries[0].priority, entries[0].rule.exclude.len()), (10, 2));
     assert_eq!(entries[1].replication_factor, Some(3));
     assert_eq!(entries[1].rule.naming, Naming::Rename("onprem.logs.${1}".to_owned()));
-    assert_eq!((entries[2].has_local_writers, entries[2].existing_target), (true, ExistingTarget::Translate));
+    assert_eq!(entries[2].existing_target, ExistingTarget::Translate);
     let selected = link.topics.select(&TopicName::new("logs.web").unwrap()).unwrap().unwrap();
     assert_eq!(selected.target.as_str(), "onprem.logs.web");
     assert_eq!(config.clusters[&link.target].wire.bootstrap.len(), 2);

@@ -6,7 +6,9 @@ use super::cluster::ReadCluster;
 use super::keys;
 use super::link::ReadLink;
 use super::report::Report;
+use super::settings::ClusterConfig;
 use crate::types::{ClusterName, LinkName, TopicName};
+use crate::wire::SaslSettings;
 
 type Clusters = BTreeMap<ClusterName, ReadCluster>;
 
@@ -37,12 +39,21 @@ fn check_ends(report: &mut Report<'_>, clusters: &Clusters, link: &ReadLink) {
         report.refuse(place, format!("the link would mirror `{source}` into itself"), None);
         return;
     }
+    if clusters.get(target).and_then(|cluster| cluster.config.as_ref()).is_some_and(has_extensions) {
+        let sentence = format!("`{target}` has `sasl.oauthbearer.extensions`, so it can't be a target");
+        let help = "the client that keeps the state on a target can't send them; use another mechanism there";
+        report.refuse(place, sentence, Some(help.to_owned()));
+    }
     let brokers = |name| clusters.get(name).and_then(|cluster| cluster.config.as_ref()).map(|c| &c.wire.bootstrap);
     let (Some(of_source), Some(of_target)) = (brokers(source), brokers(target)) else { return };
     if let Some(shared) = of_source.iter().find(|server| of_target.contains(server)) {
         let sentence = format!("`{source}` and `{target}` are the same cluster: both have the broker {shared}");
         report.refuse(place, sentence, Some("a link needs two different clusters".to_owned()));
     }
+}
+
+fn has_extensions(cluster: &ClusterConfig) -> bool {
+    matches!(&cluster.wire.sasl, Some(SaslSettings::OAuthBearer { extensions, .. }) if !extensions.is_empty())
 }
 
 /// Two opposite links know each other's records; around a longer way nobody would recognise them.
@@ -114,7 +125,8 @@ fn refuse_shared_targets(report: &mut Report<'_>, links: &[ReadLink]) {
             if let Some((other, other_line)) = taken.get(&key) {
                 let (cluster, target) = &key;
                 let sentence = format!(
-                    "`{topic}` would be the topic `{target}` of `{cluster}`, which link `{other}` makes already (line {other_line})"
+                    "`{topic}` would be the topic `{target}` of `{cluster}`, which link `{other}` makes \
+                     already (line {other_line})"
                 );
                 report.refuse(place, sentence, Some("use `rename` or `prefix` in one of them".to_owned()));
             } else {

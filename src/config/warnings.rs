@@ -32,7 +32,8 @@ impl Config {
         }
         if has_literal && is_readable_by_others(&self.file) == Ok(true) {
             warnings.push(format!(
-                "{} holds secrets and can be read by every user of this machine: use {{ file = \"...\" }}, or chmod o-r",
+                "{} holds secrets and can be read by every user of this machine: use {{ file = \"...\" }}, or \
+                 chmod o-r",
                 self.file.display()
             ));
         }
@@ -90,7 +91,8 @@ fn in_the_clear(cluster: &ClusterConfig) -> Option<String> {
     let name = &cluster.name;
     match (&cluster.wire.sasl, &cluster.wire.tls) {
         (Some(SaslSettings::Plain { .. } | SaslSettings::OAuthBearer { .. }), None) => Some(format!(
-            "cluster.{name}: the password or token crosses the network in the clear; use security.protocol = \"SASL_SSL\""
+            "cluster.{name}: the password or token crosses the network in the clear; use security.protocol = \
+             \"SASL_SSL\""
         )),
         (_, Some(tls)) if !tls.is_hostname_checked => Some(format!(
             "cluster.{name}: brokers' names are not checked, so anybody with a certificate of the same authority can \

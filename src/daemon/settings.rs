@@ -13,6 +13,7 @@ use crate::secrets::SecretError;
 use crate::store::{self, StartAt};
 use crate::sync;
 use crate::types::{ClusterName, InvalidName};
+use crate::wire::{Client, SaslSettings};
 
 /// How many records of a source without holes are planned ahead: one state write for so many.
 const PLAN_AHEAD: u64 = 1_000_000;
@@ -60,10 +61,36 @@ pub(super) fn api(daemon: &DaemonConfig) -> api::Settings {
     }
 }
 
-/// The state on a target cluster. Reads secrets as they are now.
-pub(super) fn store(daemon: &DaemonConfig, cluster: &ClusterConfig) -> Result<store::Settings, SecretError> {
+/// The state on a cluster can't be reached by these settings.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoreSettingsError {
+    /// A secret can't be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// librdkafka would send the token without them.
+    #[error(
+        "`sasl.oauthbearer.extensions` does not work towards a target: the client that keeps the state there can't \
+         send them; use another mechanism for this cluster"
+    )]
+    Extensions,
+}
+
+/// The state on a target cluster. Reads secrets as they are now; may block. The client is a new one, so that it shows
+/// whether these secrets are good.
+pub(super) fn store(daemon: &DaemonConfig, cluster: &ClusterConfig) -> Result<store::Settings, StoreSettingsError> {
+    let oauth_token = match &cluster.wire.sasl {
+        Some(SaslSettings::OAuthBearer { extensions, .. }) if !extensions.is_empty() => {
+            return Err(StoreSettingsError::Extensions);
+        }
+        Some(SaslSettings::OAuthBearer { token, .. }) => Some(token.clone()),
+        Some(SaslSettings::Plain { .. } | SaslSettings::ScramSha256 { .. } | SaslSettings::ScramSha512 { .. })
+        | None => None,
+    };
     Ok(store::Settings {
+        client: Client::new(cluster.wire.clone()),
         kafka_properties: cluster.librdkafka_properties()?,
+        oauth_token,
+        topic_id: None,
         group: daemon.group.clone(),
         daemon_id: daemon.id.clone(),
         session_timeout: Duration::from_secs(10),

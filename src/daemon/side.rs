@@ -1,21 +1,24 @@
 //! One target cluster: its state, our shards of it, and the links that write there.
 
+mod fingerprint;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use self::fingerprint::Fingerprint;
 use super::{settings, signals};
 use crate::cluster::Cluster;
 use crate::config::{ClusterConfig, DaemonConfig, LinkConfig};
 use crate::link::{Leases, Link, Parts};
 use crate::mirror::Registry;
 use crate::shards::WriterMeasures;
-use crate::store::{DaemonRecord, Lease, ShardEvent, Store};
+use crate::store::{self, DaemonRecord, Lease, ShardEvent, Store};
 use crate::tasks::{Backoff, TaskGroup};
 use crate::telemetry::Metrics;
-use crate::types::{ClusterName, LinkName};
+use crate::types::{ClusterName, LinkName, TopicId};
 
 /// A target cluster with its links.
 pub(super) struct Side {
@@ -36,8 +39,32 @@ struct Now {
     store: Option<Store>,
     links: BTreeMap<LinkName, Arc<Link>>,
     leases: usize,
+    /// The state topic, once it was seen: from then on no other one will do.
+    state_topic: Option<TopicId>,
     problem: Option<String>,
 }
+
+/// State that was opened.
+struct Opened {
+    store: Store,
+    events: mpsc::Receiver<ShardEvent>,
+    /// Of the secrets that it was opened with.
+    fingerprint: Fingerprint,
+}
+
+/// Why the links of a target stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// We were told to stop.
+    Stopped,
+    /// The state can't be used any more.
+    Unusable,
+    /// librdkafka takes secrets and certificates only when a client is made.
+    SecretsChanged,
+}
+
+/// How often secrets and certificates are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Side {
     pub(super) fn new(
@@ -84,12 +111,17 @@ impl Side {
     /// Why nothing works here at the moment.
     pub(super) fn problem(&self) -> Option<String> {
         let problem = self.now().problem.clone();
-        problem.or_else(|| self.store().and_then(|store| store.trouble().borrow().clone()))
+        let of_store = |store: Store| store.trouble().borrow().clone().or_else(|| store.obstacle());
+        problem.or_else(|| {
+            let problem = self.store().and_then(of_store)?;
+            Some(format!("state on cluster {}: {problem}", self.cluster))
+        })
     }
 
     /// Opens the state, trying for as long as it takes, and runs the links. State that can't be used any more (the
     /// topic is gone, another daemon has our id) ends the work on this cluster for good: beginning anew by itself
-    /// could make a second, empty state, or fight with the other daemon for ever.
+    /// could make a second, empty state, or fight with the other daemon for ever. Changed secrets open it anew; it is
+    /// the same member of the group, which finds its shards where they were.
     pub(super) async fn run(self: Arc<Self>, tasks: TaskGroup) {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
         while !tasks.is_stopping() {
@@ -99,38 +131,96 @@ impl Side {
                 opened = self.open(&state_tasks) => opened,
             };
             match opened {
-                Ok((store, events)) => {
-                    self.now().problem = None;
-                    self.serve(&store, events, &tasks).await;
+                Ok(opened) => {
+                    let store = opened.store.clone();
+                    self.begin(&store);
+                    let end = self.serve(opened, &tasks).await;
                     store.close().await;
                     state_tasks.close().await;
-                    return;
+                    match end {
+                        End::Stopped | End::Unusable => return,
+                        End::SecretsChanged => backoff.reset(),
+                    }
                 }
                 Err(problem) => {
-                    tracing::warn!(cluster = %self.cluster, "{problem}");
-                    self.now().problem = Some(problem);
+                    self.complain(problem);
+                    state_tasks.close().await;
+                    tokio::select! {
+                        () = tasks.stopped() => return,
+                        () = backoff.pause() => {}
+                    }
                 }
-            }
-            state_tasks.close().await;
-            tokio::select! {
-                () = tasks.stopped() => return,
-                () = backoff.pause() => {}
             }
         }
     }
 
-    async fn open(&self, tasks: &TaskGroup) -> Result<(Store, mpsc::Receiver<ShardEvent>), String> {
-        let about = |error: &dyn std::fmt::Display| format!("state on cluster {}: {error}", self.cluster);
-        // Our own client first: its errors name broker and cause.
-        self.target.id().await.map_err(|error| about(&error))?;
-        let settings = settings::store(&self.daemon, &self.settings).map_err(|error| about(&error))?;
-        let measures = WriterMeasures::new(&self.metrics, self.cluster.as_str());
-        Store::open(settings, measures, tasks).await.map_err(|error| about(&error))
+    /// Every attempt may fail for the same reason, which is worth one line of the log.
+    fn complain(&self, problem: String) {
+        let is_known = self.now().problem.as_ref() == Some(&problem);
+        if is_known {
+            tracing::debug!(cluster = %self.cluster, "{problem}");
+        } else {
+            tracing::warn!(cluster = %self.cluster, "{problem}");
+        }
+        self.now().problem = Some(problem);
     }
 
-    /// Runs the links until told to stop, or until the state is unusable.
-    async fn serve(&self, store: &Store, mut events: mpsc::Receiver<ShardEvent>, tasks: &TaskGroup) {
-        let (leases, _) = watch::channel::<Leases>(Arc::default());
+    fn begin(&self, store: &Store) {
+        let mut now = self.now();
+        now.problem = None;
+        now.state_topic = now.state_topic.or(store.topic_id());
+    }
+
+    async fn open(&self, tasks: &TaskGroup) -> Result<Opened, String> {
+        let about = |error: &dyn std::fmt::Display| format!("state on cluster {}: {error}", self.cluster);
+        let (settings, fingerprint) = self.settings_now().await.map_err(|error| about(&error))?;
+        let measures = WriterMeasures::new(&self.metrics, self.cluster.as_str());
+        let (store, events) = Store::open(settings, measures, tasks).await.map_err(|error| about(&error))?;
+        Ok(Opened { store, events, fingerprint })
+    }
+
+    /// The settings with secrets and certificates as they are now.
+    async fn settings_now(&self) -> Result<(store::Settings, Fingerprint), String> {
+        let (daemon, cluster, topic_id) = (self.daemon.clone(), self.settings.clone(), self.now().state_topic);
+        // Files may be on a slow volume, so they are not read on a thread that others need.
+        let read = tokio::task::spawn_blocking(move || {
+            let settings = settings::store(&daemon, &cluster).map_err(|error| error.to_string())?;
+            let fingerprint = Fingerprint::of(&settings.kafka_properties).map_err(|error| error.to_string())?;
+            Ok((store::Settings { topic_id, ..settings }, fingerprint))
+        });
+        read.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    /// Waits until secrets or certificates are others than those in use, and the cluster takes them: connections that
+    /// work are not given up for a file that is half written or wrong.
+    async fn secrets_changed(&self, in_use: Fingerprint) {
+        let mut refused = None;
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            let (settings, fingerprint) = match self.settings_now().await {
+                Ok(now) => now,
+                Err(problem) => {
+                    tracing::debug!(cluster = %self.cluster, problem, "secrets can't be looked at");
+                    continue;
+                }
+            };
+            if fingerprint == in_use {
+                continue;
+            }
+            match settings.client.metadata(Some(&[])).await {
+                Ok(_) => return,
+                Err(error) if refused != Some(fingerprint) => {
+                    let cluster = &self.cluster;
+                    tracing::warn!(%cluster, %error, "changed secrets don't work, going on with those before");
+                    refused = Some(fingerprint);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Starts the links. They work when there are leases.
+    fn start_links(&self, store: &Store, leases: &watch::Sender<Leases>) -> TaskGroup {
         let link_tasks = TaskGroup::new();
         for config in &self.links {
             let Some(source) = self.sources.get(&config.source) else { continue };
@@ -146,32 +236,49 @@ impl Side {
             self.now().links.insert(config.name.clone(), Arc::clone(&link));
             link_tasks.spawn("link", link.run(link_tasks.clone()));
         }
+        link_tasks
+    }
+
+    /// Runs the links until told to stop, until the state is unusable, or until it must be opened with other secrets.
+    async fn serve(&self, opened: Opened, tasks: &TaskGroup) -> End {
+        let Opened { store, mut events, fingerprint } = opened;
+        let (leases, _) = watch::channel::<Leases>(Arc::default());
+        let link_tasks = self.start_links(&store, &leases);
         self.now().store = Some(store.clone());
         tokio::select! {
             () = tasks.stopped() => {}
-            () = self.introduce(store) => {}
+            () = self.introduce(&store) => {}
         }
         let mut trouble = store.trouble();
+        let secrets_changed = self.secrets_changed(fingerprint);
+        tokio::pin!(secrets_changed);
         let mut held: BTreeMap<i32, Lease> = BTreeMap::new();
-        loop {
+        let end = loop {
             tokio::select! {
-                () = tasks.stopped() => break,
+                () = tasks.stopped() => break End::Stopped,
+                () = &mut secrets_changed => break End::SecretsChanged,
                 event = events.recv() => match event {
                     Some(ShardEvent::Acquired(lease)) => drop(held.insert(lease.shard(), lease)),
                     Some(ShardEvent::Lost(shard)) => drop(held.remove(&shard)),
-                    None => break,
+                    None => break End::Unusable,
                 },
-                changed = trouble.changed() => if changed.is_err() || trouble.borrow().is_some() { break },
+                changed = trouble.changed() => if changed.is_err() || trouble.borrow().is_some() {
+                    break End::Unusable
+                },
             }
             self.now().leases = held.len();
             leases.send_replace(Arc::new(held.clone()));
+        };
+        if end == End::SecretsChanged {
+            tracing::info!(cluster = %self.cluster, "secrets have changed: connecting to the state anew");
         }
         link_tasks.close().await;
-        let unusable =
-            trouble.borrow().as_ref().map(|trouble| format!("{trouble}; restart the daemon when it is mended"));
-        // Nothing else ends this, but if it did, it must not look as if all were well.
-        let ended = || Some("the membership of the daemon group ended; restart the daemon".to_owned());
-        let problem = unusable.or_else(|| if tasks.is_stopping() { None } else { ended() });
+        let trouble = trouble.borrow().clone();
+        // Without a trouble nothing ends the work but being told to; if it did, it must not look as if all were well.
+        let ended = || (end == End::Unusable && !tasks.is_stopping()).then(|| "the membership ended".to_owned());
+        let problem = trouble.or_else(ended).map(|trouble| {
+            format!("state on cluster {}: {trouble}; restart the daemon when it is mended", self.cluster)
+        });
         if let Some(problem) = &problem {
             tracing::error!(cluster = %self.cluster, "all work on this target has stopped: {problem}");
         }
@@ -179,6 +286,7 @@ impl Side {
         now.links.clear();
         now.leases = 0;
         now.problem = problem;
+        end
     }
 
     /// Tells the group about this daemon.

@@ -172,7 +172,8 @@ impl Stream<'_> {
         let mut live = self.partition.live.lock();
         let Some(position) = live.position.as_mut() else { return Ended::Again };
         let source_offset = position.source();
-        tracing::warn!(partition = %self.partition.assignment.target, at = %from, "a former owner's batch is there instead of ours");
+        let partition = &self.partition.assignment.target;
+        tracing::warn!(%partition, at = %from, "a former owner's batch is there instead of ours");
         match position.acknowledge(&runs) {
             Ok(()) if position.target() == to => {
                 position.last_epoch = None;

@@ -15,7 +15,7 @@ use super::fetch::{ContactWatch, Watermarks};
 use super::marks::Marks;
 use super::position::Position;
 use crate::cluster::ClusterError;
-use crate::store::{PartitionState, StatusRecord, StopRecord};
+use crate::store::{Lease, PartitionState, StatusRecord, StopRecord};
 use crate::types::{ClusterName, LinkName, SourceOffset, TargetOffset, TopicPartition, Translation};
 
 /// A mirror partition that this daemon works on.
@@ -32,6 +32,8 @@ pub(super) struct Inner {
     pub(super) position: Option<Position>,
     /// The mirror partition.
     pub(super) target: Option<TopicPartition>,
+    /// The lease under which a paused partition is still shown.
+    pub(super) paused_under: Option<Lease>,
     /// The target offset after everything that was handed to a producer.
     pub(super) sent_to: Option<TargetOffset>,
     pub(super) watermarks: Option<Watermarks>,
@@ -99,6 +101,7 @@ impl Live {
             state: PartitionState::Starting,
             position: None,
             target: None,
+            paused_under: None,
             sent_to: None,
             watermarks: None,
             contact: None,

@@ -70,7 +70,8 @@ impl Partition {
             match self.write(vec![checkpoint]).await {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::warn!(partition = %self.assignment.source, %error, "can't store why the partition stopped");
+                    let partition = &self.assignment.source;
+                    tracing::warn!(%partition, %error, "can't store why the partition stopped");
                 }
             }
             backoff.pause().await;

@@ -106,7 +106,8 @@ impl StopReason {
             ),
             Self::ForeignWrite { expected, log_end, .. } => format!(
                 "the target partition ends at {log_end} where this link's own records end at {expected}: another \
-                 writer wrote into the mirror topic; stop it, then go on after its records with resolve --with translate"
+                 writer wrote into the mirror topic; stop it, then go on after its records with \
+                 resolve --with translate"
             ),
             Self::TargetRecreated { .. } => "the target topic was deleted and created again; \
                  begin again with resolve --with remirror"

@@ -1,4 +1,5 @@
-//! Looking at the target's ends, so that a foreign write is noticed without waiting for our own next append.
+//! Looking at ends that nobody else looks at: the target's, so that a foreign write is noticed without waiting for our
+//! own next append; and the source's of paused partitions, so that their lag is told.
 //!
 //! Owns: one look a second over the partitions of a link, some at a time where there are many.
 //! Promises: no false alarm: what we sent is read after the high watermark was.
@@ -7,10 +8,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fetch::Watermarks;
 use super::live::{Live, Registry};
 use crate::cluster::{Cluster, OffsetQuery};
 use crate::store::PartitionState;
-use crate::types::{LinkName, TargetOffset, TopicPartition};
+use crate::types::{LinkName, SourceOffset, TargetOffset, TopicPartition};
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -18,7 +20,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const PARTITIONS_MAX: usize = 2_000;
 
 /// Looks until dropped.
-pub(super) async fn watch(link: LinkName, target: Cluster, registry: Registry) {
+pub(super) async fn watch(link: LinkName, source: Cluster, target: Cluster, registry: Registry) {
     let mut start = 0;
     loop {
         tokio::time::sleep(INTERVAL).await;
@@ -26,6 +28,33 @@ pub(super) async fn watch(link: LinkName, target: Cluster, registry: Registry) {
         let some: Vec<_> = all.iter().cycle().skip(start).take(PARTITIONS_MAX.min(all.len())).collect();
         start = if all.is_empty() { 0 } else { (start + some.len()) % all.len() };
         look(&target, &some).await;
+        look_at_paused(&link, &source, &registry, &some).await;
+    }
+}
+
+/// Paused partitions have no fetcher. Those whose lease is lost are another daemon's to show.
+async fn look_at_paused(link: &LinkName, source: &Cluster, registry: &Registry, live: &[&(TopicPartition, Arc<Live>)]) {
+    let mut held: Vec<(TopicPartition, &Arc<Live>)> = Vec::new();
+    for (partition, live) in live.iter().copied() {
+        let lease = live.lock().paused_under.clone();
+        match lease {
+            Some(lease) if lease.is_held() => held.push((partition.clone(), live)),
+            Some(_) => registry.remove(link, partition, live),
+            None => {}
+        }
+    }
+    let partitions: Vec<TopicPartition> = held.iter().map(|(partition, _)| partition.clone()).collect();
+    if partitions.is_empty() {
+        return;
+    }
+    let Ok(listed) = source.list_offsets(&partitions, OffsetQuery::HighWatermark).await else { return };
+    for (partition, live) in held {
+        let Some(Ok(end)) = listed.get(&partition) else { continue };
+        let Some(Ok(high_watermark)) = end.offset.map(SourceOffset::new) else { continue };
+        let mut live = live.lock();
+        if let Some(marks) = live.watermarks {
+            live.observe(Watermarks { high_watermark, ..marks });
+        }
     }
 }
 

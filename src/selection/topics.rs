@@ -25,8 +25,6 @@ pub struct Entry {
     pub priority: i32,
     /// The replication factor of mirror topics, from 1; the target's default when there is none.
     pub replication_factor: Option<i16>,
-    /// Whether applications on the target write to the mirror topic as well.
-    pub has_local_writers: bool,
     /// What to do with a target topic that exists already.
     pub existing_target: ExistingTarget,
 }
@@ -56,7 +54,6 @@ impl Entry {
             rule: Rule { which, exclude: Vec::new(), naming: Naming::Same },
             priority: 0,
             replication_factor: None,
-            has_local_writers: false,
             existing_target: ExistingTarget::default(),
         }
     }

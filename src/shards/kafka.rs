@@ -3,9 +3,13 @@
 mod context;
 mod member;
 mod poster;
+mod token;
 mod transactions;
 
-pub use context::{LogContext, client_config};
+pub use context::{Access, LogContext, needs_a_person};
 pub use member::{KafkaMember, MemberSettings};
 pub use poster::Poster;
 pub use transactions::{KafkaTransactions, WriterSettings};
+
+#[cfg(test)]
+mod tests;

@@ -95,6 +95,7 @@ struct Owned<P> {
     memberships_seen: u64,
     grants: BTreeMap<i32, Grant>,
     grants_given: u64,
+    obstacle: Option<String>,
 }
 
 /// Which shards are ours. Written by the membership thread, read by everybody.
@@ -116,7 +117,8 @@ impl<P> Ownership<P> {
     /// Nothing is ours yet. Grants count as lost when the membership thread gave no sign for `pulse_limit`.
     #[must_use]
     pub fn new(pulse_limit: Duration) -> Self {
-        let owned = Owned { membership: None, memberships_seen: 0, grants: BTreeMap::new(), grants_given: 0 };
+        let owned =
+            Owned { membership: None, memberships_seen: 0, grants: BTreeMap::new(), grants_given: 0, obstacle: None };
         Self {
             owned: Mutex::new(owned),
             blocked: Condvar::new(),
@@ -142,6 +144,7 @@ impl<P> Ownership<P> {
         }
         let mut owned = self.lock();
         owned.memberships_seen += 1;
+        owned.obstacle = None;
         owned.membership = Some(Membership { proof: Arc::new(proof), number: owned.memberships_seen });
         for shard in shards {
             owned.grants_given += 1;
@@ -172,6 +175,7 @@ impl<P> Ownership<P> {
             grant.lost.cancel();
         }
         owned.membership = None;
+        owned.obstacle = None;
         self.tell(owned);
     }
 
@@ -180,6 +184,18 @@ impl<P> Ownership<P> {
     #[must_use]
     pub fn membership(&self) -> Option<Membership<P>> {
         self.lock().membership.clone()
+    }
+
+    /// Something keeps us from joining that does not pass by itself.
+    pub fn hinder(&self, why: String) {
+        self.lock().obstacle = Some(why);
+    }
+
+    /// What keeps us from joining, if that is known and does not pass by itself.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        let owned = self.lock();
+        owned.obstacle.clone().filter(|_| owned.membership.is_none())
     }
 
     /// The shards that are ours.

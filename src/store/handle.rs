@@ -11,15 +11,24 @@ use uuid::Uuid;
 
 use super::form::{encode_key, encode_value, key_text};
 use super::{DaemonRecord, Key, RequestRecord, Value, View, open, shard_hash};
-use crate::shards::{Grant, JobError, Ownership, Poster, Record, WriterHandle, WriterMeasures};
+use crate::secrets::SecretSource;
+use crate::shards::{Access, Grant, JobError, Ownership, Poster, Record, WriterHandle, WriterMeasures};
 use crate::tasks::TaskGroup;
-use crate::types::{LinkName, PartitionIndex, TopicName};
+use crate::types::{LinkName, PartitionIndex, TopicId, TopicName};
+use crate::wire::Client;
 
 /// What the store needs.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
+    /// Our own client of the target cluster, for the state topic itself.
+    pub client: Client,
     /// librdkafka properties of the target cluster (`bootstrap.servers`, security), secrets filled in.
     pub kafka_properties: Vec<(String, String)>,
+    /// Where the token for OAUTHBEARER is, where that is the mechanism. It is read anew whenever one is needed.
+    pub oauth_token: Option<SecretSource>,
+    /// The state topic that this process has worked with before, if any: it must still be the same one. Without it the
+    /// topic is made where it is absent.
+    pub topic_id: Option<TopicId>,
     /// The daemon group: names the state topic and the consumer group.
     pub group: String,
     /// This daemon's `daemon.id`: the static member id.
@@ -27,6 +36,21 @@ pub struct Settings {
     /// Session time-out of the membership; default 10 s. Within the broker's `group.min.session.timeout.ms` (6 s) and
     /// `group.max.session.timeout.ms`.
     pub session_timeout: Duration,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Some of the properties are secrets.
+        let (group, daemon_id) = (&self.group, &self.daemon_id);
+        f.debug_struct("Settings").field("group", group).field("daemon_id", daemon_id).finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// How librdkafka reaches the cluster.
+    pub(super) fn access(&self) -> Access {
+        Access::new(self.kafka_properties.clone(), self.oauth_token.clone())
+    }
 }
 
 /// State could not be read or written.
@@ -39,8 +63,8 @@ pub enum StoreError {
         /// The shard.
         shard: i32,
     },
-    /// Kafka did not take it for now; nothing is known to be written. Try again.
-    #[error("state could not be written: {0}")]
+    /// Kafka did not give or take it for now; nothing is known to be written. Try again.
+    #[error("not available: {0}")]
     Unavailable(String),
     /// The state topic is missing, was recreated or is not compacted; all work must stop.
     #[error("the state topic can't be used: {0}")]
@@ -106,6 +130,7 @@ pub struct Store {
 
 pub(super) struct Inner {
     pub(super) was_created: bool,
+    pub(super) topic_id: Option<TopicId>,
     pub(super) view: View,
     pub(super) ownership: Arc<Ownership<ConsumerGroupMetadata>>,
     pub(super) writer: WriterHandle,
@@ -146,6 +171,12 @@ impl Store {
     #[must_use]
     pub fn was_created(&self) -> bool {
         self.inner.was_created
+    }
+
+    /// Kafka's id of the state topic. `None` from brokers that don't tell.
+    #[must_use]
+    pub fn topic_id(&self) -> Option<TopicId> {
+        self.inner.topic_id
     }
 
     /// What the state topic says.
@@ -221,6 +252,12 @@ impl Store {
     #[must_use]
     pub fn trouble(&self) -> watch::Receiver<Option<String>> {
         self.inner.trouble.subscribe()
+    }
+
+    /// What keeps this daemon from joining its group, where a person must mend it.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        self.inner.ownership.obstacle()
     }
 
     /// Stops all threads, giving up the shards at once. The group gives them to others when this daemon has not come

@@ -13,8 +13,8 @@ use super::reader::Reader;
 use super::topic::{Presence, StateTopic};
 use super::{Settings, ShardEvent, Store, StoreError, View};
 use crate::shards::{
-    KafkaMember, KafkaTransactions, MemberSettings, MembershipEnd, Ownership, Poster, WriterHandle, WriterLimits,
-    WriterMeasures, WriterSettings, keep_membership, run_writer,
+    Access, KafkaMember, KafkaTransactions, MemberSettings, MembershipEnd, Ownership, Poster, WriterHandle,
+    WriterLimits, WriterMeasures, WriterSettings, keep_membership, run_writer,
 };
 use crate::tasks::TaskGroup;
 use crate::types::{InvalidName, TopicName};
@@ -41,19 +41,22 @@ pub(super) async fn open(
     tasks: &TaskGroup,
 ) -> Result<(Store, mpsc::Receiver<ShardEvent>), StoreError> {
     let topic = topic_name(&settings.group);
-    let state_topic = StateTopic::new(&settings.kafka_properties, &topic)?;
+    let name = TopicName::new(&topic).map_err(|error| StoreError::Unusable(error.to_string()))?;
+    let mut state_topic = StateTopic::new(settings.client.clone(), name, settings.topic_id);
+    // Our own client comes first: its errors name broker and cause, librdkafka's would come later, as time-outs.
     let was_created = state_topic.ensure().await?;
 
     let limits = WriterLimits::default();
     let (writer, jobs) = WriterHandle::new(&limits);
+    let access = settings.access();
     let inner = Arc::new(Inner {
         was_created,
+        topic_id: state_topic.id(),
         view: View::new(),
         // Half the session: whoever slept longer must assume that the coordinator has given up on it.
         ownership: Arc::new(Ownership::new(settings.session_timeout / 2)),
         writer,
-        poster: Poster::new(&settings.kafka_properties, &settings.daemon_id, &topic)
-            .map_err(StoreError::Unavailable)?,
+        poster: Poster::new(&access, &settings.daemon_id, &topic).map_err(StoreError::Unavailable)?,
         trouble: watch::Sender::new(None),
         is_at_end: watch::Sender::new(false),
         tasks: tasks.child(),
@@ -62,9 +65,9 @@ pub(super) async fn open(
     let store = Store { inner: Arc::clone(&inner) };
 
     // The parts hold what they need and never the store itself, so that dropping the last handle stops them.
-    let parts = Parts { settings: &settings, topic: &topic, inner: &inner };
-    parts.start_reader()?;
-    parts.read_to_end().await?;
+    let parts = Parts { settings: &settings, access, topic: &topic, inner: &inner };
+    let refusal = parts.start_reader()?;
+    parts.read_to_end(refusal).await?;
     parts.start_writer(jobs, limits, measures)?;
     parts.start_member()?;
     let events = parts.start_keeper();
@@ -74,32 +77,43 @@ pub(super) async fn open(
 
 struct Parts<'a> {
     settings: &'a Settings,
+    access: Access,
     topic: &'a str,
     inner: &'a Inner,
 }
 
 impl Parts<'_> {
-    fn start_reader(&self) -> Result<(), StoreError> {
+    /// Answers with what keeps the reader from reading.
+    fn start_reader(&self) -> Result<watch::Receiver<Option<String>>, StoreError> {
+        let (refusal, refused) = watch::channel(None);
         let reader = Reader::new(
-            &self.settings.kafka_properties,
+            &self.access,
             &self.settings.group,
             self.topic,
             self.inner.view.clone(),
             self.inner.is_at_end.clone(),
             self.inner.trouble.clone(),
+            refusal,
         )
         .map_err(StoreError::Unavailable)?;
         let stop = self.inner.tasks.token();
-        self.start_thread("state reader", move || reader.run(&stop))
+        self.start_thread("state reader", move || reader.run(&stop))?;
+        Ok(refused)
     }
 
-    async fn read_to_end(&self) -> Result<(), StoreError> {
+    async fn read_to_end(&self, mut refusal: watch::Receiver<Option<String>>) -> Result<(), StoreError> {
         let mut is_at_end = self.inner.is_at_end.subscribe();
         let mut trouble = self.inner.trouble.subscribe();
         tokio::select! {
             _ = is_at_end.wait_for(|is_at_end| *is_at_end) => Ok(()),
             reason = trouble.wait_for(Option::is_some) => {
                 Err(StoreError::Unusable(reason.ok().and_then(|reason| reason.clone()).unwrap_or_default()))
+            }
+            // Waiting for a permission would hide why nothing happens.
+            Ok(reason) = refusal.wait_for(Option::is_some) => {
+                let (topic, group) = (self.topic, &self.settings.group);
+                let reason = reason.clone().unwrap_or_default();
+                Err(StoreError::Unavailable(format!("topic {topic} can't be read by group {group}: {reason}")))
             }
             () = self.inner.tasks.stopped() => Err(StoreError::Unavailable("told to stop".to_owned())),
         }
@@ -113,7 +127,7 @@ impl Parts<'_> {
     ) -> Result<(), StoreError> {
         let (group, daemon_id) = (&self.settings.group, &self.settings.daemon_id);
         let producer = KafkaTransactions::new(WriterSettings {
-            kafka_properties: self.settings.kafka_properties.clone(),
+            access: self.access.clone(),
             topic: self.topic.to_owned(),
             // The same again after a restart, so that a killed daemon's open transaction is ended at once: under a new
             // id it would hold back everybody's reading, and so the takeover, until its time-out (16 to 18 s measured,
@@ -131,7 +145,7 @@ impl Parts<'_> {
 
     fn start_member(&self) -> Result<(), StoreError> {
         let member = MemberSettings {
-            kafka_properties: self.settings.kafka_properties.clone(),
+            access: self.access.clone(),
             group: self.settings.group.clone(),
             topic: self.topic.to_owned(),
             daemon_id: self.settings.daemon_id.clone(),
@@ -215,10 +229,8 @@ async fn complaint(state_topic: &mut StateTopic) -> Option<String> {
         Ok(Presence::Absent) => Some("it was deleted".to_owned()),
         Err(StoreError::Unusable(reason)) => Some(reason),
         // The cluster doesn't answer: nothing is known, and nothing can be written either.
-        Err(StoreError::Unavailable(_) | StoreError::LeaseLost { .. }) => {
-            if let Err(error) = state_topic.renew() {
-                tracing::warn!(%error, "the state topic can't be looked at");
-            }
+        Err(error @ (StoreError::Unavailable(_) | StoreError::LeaseLost { .. })) => {
+            tracing::debug!(%error, "the state topic can't be looked at");
             None
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{View, shard_hash};
-use crate::shards::{LogContext, client_config};
+use crate::shards::{Access, LogContext, needs_a_person};
 
 /// Reads the state topic into the view. Blocks when run: give it a thread of its own.
 pub(super) struct Reader {
@@ -22,19 +22,22 @@ pub(super) struct Reader {
     is_at_end: watch::Sender<bool>,
     /// Set when what was read can no longer be trusted.
     trouble: watch::Sender<Option<String>>,
+    /// What a person has to mend before anything can be read.
+    refusal: watch::Sender<Option<String>>,
 }
 
 impl Reader {
     /// Makes the consumer. It uses the daemon group's name, which permissions exist for, but never joins.
     pub(super) fn new(
-        kafka_properties: &[(String, String)],
+        access: &Access,
         group: &str,
         topic: &str,
         view: View,
         is_at_end: watch::Sender<bool>,
         trouble: watch::Sender<Option<String>>,
+        refusal: watch::Sender<Option<String>>,
     ) -> Result<Self, String> {
-        let mut config = client_config(kafka_properties, "causeway-state-reader");
+        let mut config = access.config("causeway-state-reader");
         config
             .set("group.id", group)
             .set("isolation.level", "read_committed")
@@ -46,7 +49,7 @@ impl Reader {
             .set("fetch.wait.max.ms", "500")
             .set("fetch.error.backoff.ms", "100");
         let start = || -> Result<_, KafkaError> {
-            let consumer = BaseConsumer::from_config_and_context(&config, LogContext)?;
+            let consumer = BaseConsumer::from_config_and_context(&config, LogContext::new(access))?;
             let mut partitions = TopicPartitionList::new();
             for shard in 0..shard_hash::SHARDS {
                 partitions.add_partition_offset(topic, shard, Offset::Beginning)?;
@@ -55,7 +58,7 @@ impl Reader {
             Ok(consumer)
         };
         let consumer = start().map_err(|error| error.to_string())?;
-        Ok(Self { consumer, view, unread: (0..shard_hash::SHARDS).collect(), is_at_end, trouble })
+        Ok(Self { consumer, view, unread: (0..shard_hash::SHARDS).collect(), is_at_end, trouble, refusal })
     }
 
     /// Reads until `stop`.
@@ -88,6 +91,9 @@ impl Reader {
             self.trouble.send_replace(Some("its log went back or was cut: was it recreated?".to_owned()));
         } else {
             tracing::debug!(%error, "reading state");
+            if needs_a_person(error) {
+                self.refusal.send_replace(Some(error.to_string()));
+            }
         }
     }
 }

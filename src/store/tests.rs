@@ -1,5 +1,6 @@
 mod form;
 mod kafka;
 mod keeper;
+mod secured;
 mod shard_hash;
 mod view;

@@ -77,11 +77,14 @@ table! {
     STOPS_TOTAL = "causeway_stops_total", Counter, "stops", ["link", "reason"],
         "Times that a mirror partition stopped, by reason.";
     BREACHES_TOTAL = "causeway_breaches_total", Counter, "breaches", ["link", "reason"],
-        "Times that the target was not as this link left it: acknowledged records lost, foreign writes, topic recreated, producer fenced.";
+        "Times that the target was not as this link left it: acknowledged records lost, foreign writes, topic \
+         recreated, producer fenced.";
     TOPIC_STATE = "causeway_topic_state", Gauge, "state", ["link", "topic"],
-        "State of the mirror topic: 0 mirroring, 1 paused, 2 fast forwarding, 3 starting, 4 stopped, 5 promoting, 6 promoted, 7 failing over, 8 failed over, 9 restoring.";
+        "State of the mirror topic: 0 mirroring, 1 paused, 2 fast forwarding, 3 starting, 4 stopped, 5 \
+         promoting, 6 promoted, 7 failing over, 8 failed over, 9 restoring.";
     END_TO_END_SECONDS = "causeway_end_to_end_seconds", Histogram, "seconds", ["link", "topic"],
-        "From a batch's largest timestamp to the target's acknowledgement; batches without one, or with one in the future, don't count.";
+        "From a batch's largest timestamp to the target's acknowledgement; batches without one, or with one \
+         in the future, don't count.";
     FETCH_SECONDS = "causeway_fetch_seconds", Histogram, "seconds", ["cluster", "broker"],
         "From sending a fetch request to its response, of responses with data, the broker's waiting included.";
     FETCH_REQUESTS_TOTAL = "causeway_fetch_requests_total", Counter, "requests", ["cluster", "broker", "outcome"],
@@ -97,7 +100,8 @@ table! {
     PRODUCE_ERRORS_TOTAL = "causeway_produce_errors_total", Counter, "errors", ["link", "code"],
         "Error answers of target brokers to produce requests, per partition in the request, by Kafka's error code.";
     RETRIES_TOTAL = "causeway_retries_total", Counter, "retries", ["link", "operation"],
-        "Things tried again after a failure: settle (an append without a good answer), ask (a question to a cluster), state (a write of state).";
+        "Things tried again after a failure: settle (an append without a good answer), ask (a question to a \
+         cluster), state (a write of state).";
     STATE_WRITES_TOTAL = "causeway_state_writes_total", Counter, "transactions", ["cluster", "outcome"],
         "Transactions on the state topic of a target cluster: committed, refused or failed.";
     STATE_WRITE_SECONDS = "causeway_state_write_seconds", Histogram, "seconds", ["cluster"],
@@ -109,7 +113,8 @@ table! {
     CLUSTER_REACHABLE = "causeway_cluster_reachable", Gauge, "1 or 0", ["cluster"],
         "1 when the last attempt to reach the cluster succeeded.";
     ACCESS_PROBLEMS = "causeway_access_problems", Gauge, "problems", ["cluster", "kind"],
-        "Kind authentication: 1 while the cluster refuses to log us in. Kind authorization: mirror partitions of this daemon that wait for a permission there.";
+        "Kind authentication: 1 while the cluster refuses to log us in. Kind authorization: mirror partitions \
+         of this daemon that wait for a permission there.";
     CONFIG_MISMATCH = "causeway_config_mismatch", Gauge, "1 or 0", ["link"],
         "1 while this daemon's file differs from the settings that the link works by.";
     SHARDS_OWNED = "causeway_shards_owned", Gauge, "shards", ["cluster"],

@@ -44,7 +44,7 @@ macro_rules! offset {
                 if before < 0 { Self(0) } else { Self(before) }
             }
 
-            /// How many offsets lie from `earlier` (inclusive) to this one (exclusive); 0 when `earlier` is not earlier.
+            /// How many offsets lie from `earlier` (inclusive) to this one (exclusive); 0 when it is not earlier.
             #[must_use]
             pub const fn distance_from(self, earlier: Self) -> u64 {
                 if self.0 > earlier.0 { self.0.abs_diff(earlier.0) } else { 0 }

@@ -53,7 +53,8 @@ impl Measured {
         let megabytes = self.batch_bytes as f64 / 1e6;
         let seconds = self.copying.as_secs_f64();
         println!(
-            "{name:8} {:>9} {megabytes:>8.0} {:>9.2} {seconds:>8.2} {:>8.0} {:>11.0} {:>9.2} {:>8.2} {:>8.2} {:>8.2} {:>8}",
+            "{name:8} {:>9} {megabytes:>8.0} {:>9.2} {seconds:>8.2} {:>8.0} {:>11.0} {:>9.2} {:>8.2} {:>8.2} \
+             {:>8.2} {:>8}",
             self.records,
             self.since_start.as_secs_f64(),
             megabytes / seconds,

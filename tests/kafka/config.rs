@@ -26,6 +26,8 @@ struct Link {
     name: String,
     source: String,
     target: String,
+    /// More lines of its sync table.
+    sync: Vec<String>,
     /// The lines of each topics entry.
     topics: Vec<Vec<String>>,
 }
@@ -49,7 +51,7 @@ impl Config {
     /// Adds a link; what follows is about it.
     pub fn link(mut self, name: &str, source: &str, target: &str) -> Self {
         let (name, source, target) = (name.into(), source.into(), target.into());
-        self.links.push(Link { name, source, target, topics: Vec::new() });
+        self.links.push(Link { name, source, target, sync: Vec::new(), topics: Vec::new() });
         self
     }
 
@@ -61,6 +63,12 @@ impl Config {
     /// A topics entry with these lines.
     pub fn topics(mut self, lines: &[&str]) -> Self {
         self.last().topics.push(lines.iter().map(|l| (*l).to_owned()).collect());
+        self
+    }
+
+    /// A line of the last link's sync table.
+    pub fn sync(mut self, line: &str) -> Self {
+        self.last().sync.push(line.into());
         self
     }
 
@@ -88,7 +96,7 @@ impl Config {
             for entry in &link.topics {
                 let _ = writeln!(text, "\n[[link.{name}.topics]]\n{}", entry.join("\n"));
             }
-            let _ = writeln!(text, "\n[link.{name}.sync]\ninterval = \"1s\"");
+            let _ = writeln!(text, "\n[link.{name}.sync]\ninterval = \"1s\"\n{}", link.sync.join("\n"));
         }
         text
     }

@@ -5,7 +5,6 @@
 //! Does not know: the crate's types.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use serde_json::Value;
 
 use crate::checker::{Answer, Direction};
 use crate::config::{Config, LINK};
-use crate::process::{Process, Usage, free_port, scratch, tail_of, wait_for};
+use crate::process::{Process, Usage, free_port, scratch, tail_of, write_private};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_causeway");
 const TOKEN: &str = "a-token-for-tests";
@@ -62,11 +61,10 @@ impl Daemon {
 
     fn spawn(&mut self) {
         let token = self.folder.join("token");
-        fs::write(&token, TOKEN).expect("the token file");
-        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("the token file's mode");
+        write_private(&token, TOKEN);
         let text = self.config.render(&self.id, self.port, &token.display().to_string());
         let file = self.folder.join("causeway.toml");
-        fs::write(&file, text).expect("the configuration");
+        write_private(&file, &text);
         let arguments = ["run".into(), "--config".into(), file.display().to_string()];
         let env = [("RUST_LOG".to_owned(), std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))];
         self.process = Some(Process::start(&self.id, BINARY, &arguments, &self.log_file(), &env));
@@ -155,9 +153,27 @@ impl Daemon {
 
     /// Waits until a partition is in a state, and returns what is said about it.
     pub fn wait_for_state(&self, topic: &str, partition: i32, state: &str, limit: Duration) -> Value {
-        wait_for(&format!("{topic}-{partition} to be {state}"), limit, || {
-            Some(self.partition(topic, partition)).filter(|p| p["state"] == state)
-        })
+        self.wait_for_partition(topic, partition, limit, state, |p| p["state"] == state)
+    }
+
+    /// Waits until what is said about a partition satisfies a test, and returns it.
+    pub fn wait_for_partition(
+        &self,
+        topic: &str,
+        partition: i32,
+        limit: Duration,
+        what: &str,
+        is_it: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let begin = Instant::now();
+        loop {
+            let said = self.partition(topic, partition);
+            if is_it(&said) {
+                return said;
+            }
+            assert!(begin.elapsed() < limit, "waited {limit:?} in vain for {topic}-{partition} ({what}): {said}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Translates on the link that most tests have.

@@ -32,8 +32,8 @@ pub(crate) const FLOORS: [(&str, u32); 25] = [
     ("main", 13),
 ];
 
-/// Words that the project's vocabulary replaces. The first kind is found in comments too; the second are names of Rust's
-/// source folder and common abbreviations, so only identifiers count.
+/// Words that the project's vocabulary replaces. The first kind is found in comments too; the second are names of
+/// Rust's source folder and common abbreviations, so only identifiers count.
 const WORDS_ANYWHERE: [(&str, &str); 2] = [("upstream", "source"), ("downstream", "target")];
 const WORDS_IN_CODE: [(&str, &str); 2] = [("src", "source"), ("dst", "target")];
 /// Where Kafka itself uses such a word: (beginning of the path, word, why).

@@ -341,6 +341,15 @@ fn links_together() {
         ["11:20 link.l1.topics[0].name: `x` would be the topic `x` of `c`, which link `l0` makes already (line 7) \
           (use `rename` or `prefix` in one of them)"]
     );
+    let login = "cluster.X.security.protocol = \"SASL_SSL\"\ncluster.X.sasl.mechanism = \"OAUTHBEARER\"\n\
+                 cluster.X.sasl.oauthbearer.token = \"t\"\ncluster.X.sasl.oauthbearer.extensions = \"key=value\"\n";
+    let with_extensions = |name: &str| format!("{}{}", login.replace('X', name), links(&[("a", "b", None)]));
+    assert_eq!(problems(&with_extensions("a")), Vec::<String>::new());
+    assert_eq!(
+        problems(&with_extensions("b")),
+        ["10:10 link.l0.target: `b` has `sasl.oauthbearer.extensions`, so it can't be a target \
+          (the client that keeps the state on a target can't send them; use another mechanism there)"]
+    );
     let same = links(&[("a", "b", None)]).replace("\"b:1\"", "\"x:1,a:1\"");
     assert_eq!(
         problems(&same),

@@ -48,6 +48,9 @@ async fn mirror_a_topic(source: &Broker, target: &Broker) {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let settings = store::Settings {
+        client: target.cluster_as(USER).client().clone(),
+        oauth_token: None,
+        topic_id: None,
         kafka_properties: kafka_properties.to_vec(),
         group: "prod".to_owned(),
         daemon_id: "one".to_owned(),

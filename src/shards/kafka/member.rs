@@ -1,23 +1,25 @@
 //! Membership by an ordinary rdkafka consumer that never fetches.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rdkafka::client::OAuthToken;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::context::{client_config, log_error, log_line};
+use super::context::{Access, log_line, needs_a_person};
 use crate::shards::{GroupMember, MemberError, Ownership};
 
 /// What a member needs.
 #[derive(Debug, Clone)]
 pub struct MemberSettings {
-    /// librdkafka properties of the cluster.
-    pub kafka_properties: Vec<(String, String)>,
+    /// How to reach the cluster.
+    pub access: Access,
     /// The consumer group.
     pub group: String,
     /// The topic whose partitions are the shards.
@@ -29,18 +31,26 @@ pub struct MemberSettings {
 }
 
 struct MemberContext {
+    access: Access,
     ownership: Arc<Ownership<ConsumerGroupMetadata>>,
     topic: String,
     is_over: Arc<AtomicBool>,
 }
 
 impl ClientContext for MemberContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log_line(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
+        self.access.log_error(&error, reason);
+    }
+
+    /// A file that hangs stops this thread's pulse, and so gives the shards up, as any other standstill.
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.access.token()
     }
 }
 
@@ -118,7 +128,7 @@ impl KafkaMember {
         ownership: &Arc<Ownership<ConsumerGroupMetadata>>,
     ) -> Result<Self, MemberError> {
         let session_ms = settings.session_timeout.as_millis();
-        let mut config = client_config(&settings.kafka_properties, &settings.daemon_id);
+        let mut config = settings.access.config(&settings.daemon_id);
         config
             .set("group.id", &settings.group)
             .set("group.protocol", "classic")
@@ -133,6 +143,7 @@ impl KafkaMember {
             .set("enable.auto.offset.store", "false");
         let is_over = Arc::new(AtomicBool::new(false));
         let context = MemberContext {
+            access: settings.access.clone(),
             ownership: Arc::clone(ownership),
             topic: settings.topic.clone(),
             is_over: Arc::clone(&is_over),
@@ -155,9 +166,13 @@ impl KafkaMember {
         if code.is_some_and(is_fenced) {
             return Err(MemberError::Fenced("another running daemon has the same daemon.id".to_owned()));
         }
+        if needs_a_person(error) {
+            let ownership = &self.consumer.context().ownership;
+            ownership.hinder(format!("the daemon group can't be joined: {error}"));
+        }
         if code != self.last_error {
             self.last_error = code;
-            log_error(error, "membership of the daemon group");
+            self.consumer.context().access.log_error(error, "membership of the daemon group");
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
-use super::context::{LogContext, client_config};
+use super::context::{Access, LogContext};
 use crate::shards::Record;
 
 /// Writes single records outside of any transaction.
@@ -23,14 +23,15 @@ impl std::fmt::Debug for Poster {
 
 impl Poster {
     /// Makes the producer; connections follow with the first record.
-    pub fn new(kafka_properties: &[(String, String)], client_id: &str, topic: &str) -> Result<Self, String> {
-        let mut config = client_config(kafka_properties, client_id);
+    pub fn new(access: &Access, client_id: &str, topic: &str) -> Result<Self, String> {
+        let mut config = access.config(client_id);
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "0")
             .set("message.timeout.ms", "10000");
-        let producer = FutureProducer::from_config_and_context(&config, LogContext).map_err(|e| e.to_string())?;
+        let producer =
+            FutureProducer::from_config_and_context(&config, LogContext::new(access)).map_err(|e| e.to_string())?;
         Ok(Self { producer, topic: topic.to_owned() })
     }
 

@@ -1,9 +1,11 @@
 //! The transactional producer by rdkafka.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::client::OAuthToken;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -11,14 +13,14 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 
-use super::context::{client_config, log_error, log_line};
+use super::context::{Access, log_line};
 use crate::shards::{Failure, Record, StateOffset, Transactions};
 
 /// What the writer needs.
 #[derive(Debug, Clone)]
 pub struct WriterSettings {
-    /// librdkafka properties of the cluster.
-    pub kafka_properties: Vec<(String, String)>,
+    /// How to reach the cluster.
+    pub access: Access,
     /// The state topic.
     pub topic: String,
     /// The same for every life of a daemon: opening under it settles the transaction before. Two ids begin with it.
@@ -35,18 +37,31 @@ struct Deliveries {
     error: Option<KafkaError>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct DeliveryContext {
+    access: Access,
     deliveries: Arc<Mutex<Deliveries>>,
 }
 
+impl DeliveryContext {
+    fn new(access: &Access) -> Self {
+        Self { access: access.clone(), deliveries: Arc::default() }
+    }
+}
+
 impl ClientContext for DeliveryContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log_line(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        log_error(&error, reason);
+        self.access.log_error(&error, reason);
+    }
+
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.access.token()
     }
 }
 
@@ -92,12 +107,14 @@ impl std::fmt::Debug for KafkaTransactions {
 
 /// `BaseProducer::poll` always takes its whole time-out, and `BaseProducer::flush` polls for 100 ms.
 const POLL: Duration = Duration::from_millis(1);
+/// Long enough to handle the events of a new producer.
+const TOKEN_POLL: Duration = Duration::from_millis(50);
 
 impl KafkaTransactions {
     /// Not open yet.
     #[must_use]
     pub fn new(settings: WriterSettings) -> Self {
-        let context = DeliveryContext::default();
+        let context = DeliveryContext::new(&settings.access);
         Self { settings, in_turn: None, other: None, context, sent: 0, written: BTreeMap::new() }
     }
 
@@ -126,7 +143,7 @@ impl KafkaTransactions {
         let timeout = self.settings.transaction_timeout;
         let timeout_ms = timeout.as_millis().to_string();
         let transactional_id = format!("{}-{turn}", self.settings.transactional_id);
-        let mut config = client_config(&self.settings.kafka_properties, &transactional_id);
+        let mut config = self.settings.access.config(&transactional_id);
         config
             .set("transactional.id", &transactional_id)
             .set("transaction.timeout.ms", &timeout_ms)
@@ -138,6 +155,12 @@ impl KafkaTransactions {
             .set("compression.type", "lz4");
         let producer = BaseProducer::from_config_and_context(&config, self.context.clone())
             .map_err(|error| Failure::Retry(error.to_string()))?;
+        if self.settings.access.has_token() {
+            // A token that can't be had must not end as a time-out.
+            self.settings.access.token().map_err(|error| Failure::Retry(error.to_string()))?;
+            // librdkafka asks for the token by an event, which waits already, and `init_transactions` handles none.
+            producer.poll(TOKEN_POLL);
+        }
         producer.init_transactions(timeout).map_err(|error| Failure::Broken(describe(&error)))?;
         Ok(producer)
     }
@@ -155,7 +178,7 @@ impl Transactions for KafkaTransactions {
     fn open(&mut self) -> Result<(), Failure> {
         // The former producers first: two with one transactional id would fence each other.
         (self.in_turn, self.other) = (None, None);
-        self.context = DeliveryContext::default();
+        self.context = DeliveryContext::new(&self.settings.access);
         let (first, second) = (self.make("a")?, self.make("b")?);
         (self.in_turn, self.other) = (Some(first), Some(second));
         Ok(())
@@ -256,7 +279,8 @@ impl Transactions for KafkaTransactions {
 }
 
 fn is_resumable(error: &KafkaError) -> bool {
-    matches!(error, KafkaError::Transaction(inner) if inner.is_retriable() && !inner.is_fatal() && !inner.txn_requires_abort())
+    let KafkaError::Transaction(inner) = error else { return false };
+    inner.is_retriable() && !inner.is_fatal() && !inner.txn_requires_abort()
 }
 
 fn describe(error: &KafkaError) -> String {

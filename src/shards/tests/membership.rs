@@ -51,6 +51,21 @@ fn ownership() -> Ownership<u32> {
 }
 
 #[test]
+fn an_obstacle_is_one_only_without_a_membership() {
+    let ownership = Ownership::<u32>::new(Duration::from_mins(1));
+    ownership.pulse().beat();
+    ownership.hinder("no permission".to_owned());
+    assert_eq!(ownership.obstacle().as_deref(), Some("no permission"));
+    ownership.assign(&[1], 1);
+    assert_eq!(ownership.obstacle(), None);
+    // Who is a member and meets a difficulty is no less a member.
+    ownership.hinder("a passing one".to_owned());
+    assert_eq!(ownership.obstacle(), None);
+    ownership.lose_all();
+    assert_eq!(ownership.obstacle(), None);
+}
+
+#[test]
 fn losing_the_membership_loses_all_shards_before_the_member_leaves_and_joins_again() {
     let ownership = ownership();
     let first = RefCell::new(None);

@@ -16,6 +16,7 @@ use crate::store::{Key, Lease, MapRecord, Settings, ShardEvent, Store, StoreErro
 use crate::tasks::TaskGroup;
 use crate::telemetry::Metrics;
 use crate::types::{LinkName, PartitionIndex, TopicName};
+use crate::wire::{self, Client};
 
 pub(super) const SESSION: Duration = Duration::from_secs(6);
 
@@ -25,6 +26,9 @@ pub(super) fn bootstrap() -> String {
 
 pub(super) fn settings(group: &str, daemon_id: &str) -> Settings {
     Settings {
+        client: Client::new(wire::Settings::plain(vec![bootstrap()], "store-test")),
+        oauth_token: None,
+        topic_id: None,
         kafka_properties: vec![("bootstrap.servers".to_owned(), bootstrap())],
         group: group.to_owned(),
         daemon_id: daemon_id.to_owned(),
@@ -265,7 +269,7 @@ async fn depose(id: &str, successor: &str) {
     one.follow(LONG, |leases| leases.len() == 32).await;
     let proof = one.store.inner.ownership.membership().unwrap().proof;
     let mut producer = KafkaTransactions::new(WriterSettings {
-        kafka_properties: settings(&group, "x").kafka_properties,
+        access: settings(&group, "x").access(),
         topic: format!("__causeway.{group}"),
         transactional_id: format!("{group}-old"),
         transaction_timeout: Duration::from_secs(10),

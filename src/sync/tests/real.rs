@@ -33,6 +33,9 @@ fn name() -> LinkName {
 async fn start(entries: Vec<Entry>, start: StartAt) -> Link {
     let (source, target) = tokio::join!(Broker::start(), Broker::start());
     let settings = store::Settings {
+        client: target.cluster().client().clone(),
+        oauth_token: None,
+        topic_id: None,
         kafka_properties: vec![("bootstrap.servers".to_owned(), target.open())],
         group: "causeway".to_owned(),
         daemon_id: "one".to_owned(),

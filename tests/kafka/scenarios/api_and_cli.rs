@@ -29,7 +29,9 @@ fn status_and_orders() {
     assert!(daemon.get("/metrics").unwrap().1.as_str().unwrap().contains("causeway_"));
     assert_eq!(daemon.get("/v1/links/nobody").unwrap().0, 404);
     let caught_up = |p: &Value| p["lag_records"] == 0 && p["source_position"] == p["source_last_stable"];
-    wait_for("no lag", RECOVERY, || (0..2).all(|p| caught_up(&daemon.partition("api", p))).then_some(()));
+    for partition in 0..2 {
+        daemon.wait_for_partition("api", partition, RECOVERY, "no lag", caught_up);
+    }
     let topic = daemon.topic("api");
     assert_eq!((&topic["source_topic"], &topic["target_topic"]), (&json!("api"), &json!("api")));
     assert_eq!(topic["state"], "mirroring");
@@ -40,9 +42,8 @@ fn status_and_orders() {
     let ends = || watermarks(&on.target.side_door(), "api");
     let before = ends();
     Workload { name: "paused".into(), ..Workload::new(&on.source.bootstrap(), "api", 2) }.write(100);
-    wait_for("lag while paused", RECOVERY, || {
-        daemon.partition("api", 0)["lag_records"].as_i64().filter(|lag| *lag > 0)
-    });
+    let is_behind = |p: &Value| p["lag_records"].as_i64().is_some_and(|lag| lag > 0);
+    daemon.wait_for_partition("api", 0, RECOVERY, "lag while paused", is_behind);
     assert_eq!(ends(), before);
     daemon.order("resume", &json!({"topics": "all"}));
     finish(&judge, &mut daemon);

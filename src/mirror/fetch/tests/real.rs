@@ -186,7 +186,7 @@ async fn bad_news_is_told_for_what_it_is() {
     let denied = Fetchers::new(settings(), broker.cluster_as("alice"), &Metrics::new(), &tasks);
     let mut inbox = denied.subscribe(subscription("gap", 0, 60)).await;
     let told = tokio::time::timeout(LIMIT, inbox.recv()).await.unwrap().unwrap();
-    let FetchEvent::Unreachable { reason, .. } = told else { panic!("{told:?}") };
+    let FetchEvent::Unreachable { reason, is_denied: true } = told else { panic!("{told:?}") };
     assert_eq!(reason, "cluster aws: no permission to Describe topic gap");
     tasks.close().await;
 }

@@ -249,6 +249,10 @@ impl Mirror {
         let all: Vec<TopicPartition> = self.running.keys().cloned().collect();
         self.stop(&all, Farewell::HandedOver, limit).await;
         self.tasks.close().await;
+        // Paused partitions are shown as long as somebody looks after their lag, which has ended.
+        for (partition, live) in self.registry.of_link(&self.services.settings.link) {
+            self.registry.remove(&self.services.settings.link, &partition, &live);
+        }
     }
 }
 

@@ -275,6 +275,7 @@ impl Side {
         link_tasks.close().await;
         let why = match end {
             End::Stopped | End::SecretsChanged => None,
+            End::Unusable if tasks.is_stopping() => None,
             // Without a reason it must not look as if all were well.
             End::Unusable => {
                 Some(trouble.borrow().clone().unwrap_or_else(|| "the membership of the daemon group ended".to_owned()))

@@ -16,7 +16,7 @@ pub trait GroupMember {
 /// A life as a member that ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MemberError {
-    /// Another process joined under the same member name; joining again would only throw it out in turn.
+    /// The coordinator has another member of our name: another process, or our own former life after a fail over.
     #[error("{0}")]
     Fenced(String),
     /// The membership is gone or in doubt; join again.
@@ -54,6 +54,11 @@ impl Clocks {
 }
 
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
+/// A life as a member that lasted so long was not in dispute.
+const SETTLED: Duration = Duration::from_mins(1);
+/// So many lives that each ended soon by another member of our name: there is one. Once or twice it may be a
+/// coordinator that took over from a broker that died, and knows us by the id of our life before.
+const FENCES_MAX: u32 = 3;
 
 /// Joins, polls, and joins again after each loss, until `stop`. Does nothing else, so that no work of ours delays the
 /// news that a shard is lost. When it returns, nothing is ours.
@@ -64,6 +69,7 @@ pub fn keep_membership<P, M: GroupMember>(
     stop: &CancellationToken,
 ) -> MembershipEnd {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let mut fences = 0;
     while !stop.is_cancelled() {
         let joined_at = Instant::now();
         let end = match join() {
@@ -77,12 +83,18 @@ pub fn keep_membership<P, M: GroupMember>(
         };
         match end {
             None => break,
-            Some(MemberError::Fenced(reason)) => return MembershipEnd::Fenced(reason),
+            Some(MemberError::Fenced(reason)) => {
+                fences = if joined_at.elapsed() < SETTLED { fences + 1 } else { 1 };
+                if fences >= FENCES_MAX {
+                    return MembershipEnd::Fenced(reason);
+                }
+                tracing::warn!(reason, "the group has another member of our name, it seems; joining again to see");
+            }
             Some(MemberError::Lost(reason)) => {
                 tracing::warn!(reason, "membership of the daemon group lost, joining again");
             }
         }
-        if joined_at.elapsed() > Duration::from_mins(1) {
+        if joined_at.elapsed() > SETTLED {
             backoff.reset();
         }
         sleep_until_stopped(backoff.next_pause(), stop);

@@ -112,17 +112,28 @@ fn a_pause_of_the_process_loses_everything_first() {
 }
 
 #[test]
-fn a_fenced_member_stays_away() {
+fn a_member_that_is_fenced_again_and_again_stays_away() {
     let ownership = ownership();
-    let lives = vec![Script::from([
-        Box::new(|| {
-            ownership.assign(&[1], 1);
-            Ok(())
-        }) as Box<dyn FnOnce() -> _>,
-        Box::new(|| Err(MemberError::Fenced("another one".to_owned()))),
-    ])];
-    let (end, ends) = run(&ownership, NEVER, lives);
+    let life = || {
+        Script::from([
+            Box::new(|| {
+                ownership.assign(&[1], 1);
+                Ok(())
+            }) as Box<dyn FnOnce() -> _>,
+            Box::new(|| Err(MemberError::Fenced("another one".to_owned()))),
+        ])
+    };
+    let (end, ends) = run(&ownership, NEVER, vec![life(), life(), life(), life()]);
     assert_eq!(end, MembershipEnd::Fenced("another one".to_owned()));
-    assert_eq!(ends, [0]);
+    assert_eq!(ends, [0, 0, 0], "each life had given up its shards when it ended");
     assert!(ownership.grants().is_empty());
+}
+
+#[test]
+fn a_member_that_is_fenced_once_joins_again() {
+    let ownership = ownership();
+    let fenced =
+        Script::from([Box::new(|| Err(MemberError::Fenced("a new coordinator".to_owned()))) as Box<dyn FnOnce() -> _>]);
+    let (end, ends) = run(&ownership, NEVER, vec![fenced, Script::new()]);
+    assert_eq!((end, ends.len()), (MembershipEnd::Stopped, 2));
 }

@@ -52,21 +52,34 @@ impl Shown<'_> {
 
     fn partition(&self, topic: &TopicName, index: PartitionIndex, topic_record: &TopicRecord) -> json::Partition {
         let live = self.registry.get(self.link, &TopicPartition::new(topic.clone(), index));
-        if let Some(snapshot) = live.map(|live| live.snapshot()) {
-            return shown_live(index, &snapshot);
+        let mut shown = match live.map(|live| live.snapshot()) {
+            Some(snapshot) => shown_live(index, &snapshot),
+            None => self.stored_partition(topic, index, topic_record),
+        };
+        // Nobody works on the partitions of a topic that is stopped as a whole, whatever they stored last.
+        if let Some(of_topic) = &topic_record.stop {
+            shown.state = json::PartitionState::Stopped;
+            shown.error = shown.error.or_else(|| Some(stop(of_topic)));
         }
+        shown
+    }
+
+    fn stored_partition(
+        &self,
+        topic: &TopicName,
+        index: PartitionIndex,
+        topic_record: &TopicRecord,
+    ) -> json::Partition {
         let is_paused = self.is_paused || topic_record.state == TopicState::Paused;
-        match self.store.view().position(self.link, topic, index) {
-            Some(record) => {
-                let position = (Some(record.source_position), Some(record.target_position));
-                let mut shown = partition(index, position, &record.status);
-                if is_paused && shown.state != json::PartitionState::Stopped {
-                    shown.state = json::PartitionState::Paused;
-                }
-                shown
-            }
-            None => unknown(index, is_paused),
+        let Some(record) = self.store.view().position(self.link, topic, index) else {
+            return unknown(index, is_paused);
+        };
+        let position = (Some(record.source_position), Some(record.target_position));
+        let mut shown = partition(index, position, &record.status);
+        if is_paused && shown.state != json::PartitionState::Stopped {
+            shown.state = json::PartitionState::Paused;
         }
+        shown
     }
 
     pub(super) fn translate(

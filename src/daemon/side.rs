@@ -273,12 +273,15 @@ impl Side {
             tracing::info!(cluster = %self.cluster, "secrets have changed: connecting to the state anew");
         }
         link_tasks.close().await;
-        let trouble = trouble.borrow().clone();
-        // Without a trouble nothing ends the work but being told to; if it did, it must not look as if all were well.
-        let ended = || (end == End::Unusable && !tasks.is_stopping()).then(|| "the membership ended".to_owned());
-        let problem = trouble.or_else(ended).map(|trouble| {
-            format!("state on cluster {}: {trouble}; restart the daemon when it is mended", self.cluster)
-        });
+        let why = match end {
+            End::Stopped | End::SecretsChanged => None,
+            // Without a reason it must not look as if all were well.
+            End::Unusable => {
+                Some(trouble.borrow().clone().unwrap_or_else(|| "the membership of the daemon group ended".to_owned()))
+            }
+        };
+        let problem =
+            why.map(|why| format!("state on cluster {}: {why}; restart the daemon when it is mended", self.cluster));
         if let Some(problem) = &problem {
             tracing::error!(cluster = %self.cluster, "all work on this target has stopped: {problem}");
         }

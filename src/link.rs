@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-pub use requests::{Preview, preview};
+pub use requests::{Preview, settled_preview};
 
 use crate::cluster::Cluster;
 use crate::mirror::{self, Registry};

@@ -8,7 +8,7 @@ use super::side::Side;
 use crate::api::json::{self, OffsetsMode, OrderAction, TopicSelection};
 use crate::api::{ApiError, Backend, BoxFuture, KnownOffset, TranslateQuestion};
 use crate::config::LinkConfig;
-use crate::link::{Preview, preview};
+use crate::link::{Preview, settled_preview};
 use crate::store::{Key, LinkRecord, LinkState, RequestAction, RequestRecord, Store, TopicState, Value};
 use crate::types::{LinkName, TopicName, TopicPartition};
 
@@ -56,6 +56,14 @@ impl Daemon {
             producer_id: record.as_ref().map(|record| record.producer_id.0),
             producer_epoch: record.as_ref().map(|record| record.producer_epoch.0),
         }
+    }
+
+    /// Whether a partition that runs here has stopped, and the state as it was read back does not say so yet.
+    fn is_stop_unread(&self, store: &Store, link: &LinkName) -> bool {
+        self.registry.all().into_iter().filter(|((of, _), _)| of == link).any(|((_, partition), live)| {
+            let is_read = || store.view().position(link, &partition.topic, partition.partition)?.status.stop;
+            live.snapshot().status.stop.is_some() && is_read().is_none()
+        })
     }
 
     /// What a person should look at: the state, the link as a whole, its topics, and what partitions meet at the
@@ -153,7 +161,8 @@ impl Backend for Daemon {
             let (config, side) = self.find(link).ok_or_else(unavailable)?;
             let store = side.store().ok_or_else(unavailable)?;
             let request = request_of(&order);
-            let changes = preview(store.view(), &config.name, &request);
+            let is_behind = || self.is_stop_unread(&store, &config.name);
+            let changes = settled_preview(store.view(), &config.name, &request, is_behind).await;
             let affected = affected(&store, &config.name, &changes);
             if order.dry_run || changes.is_empty() {
                 return Ok(json::OrderDone { dry_run: order.dry_run, request: None, affected });

@@ -83,7 +83,8 @@ impl Link {
     async fn carry_out(&self, lease: &Lease, id: Uuid, request: &RequestRecord) -> Result<(), SyncError> {
         let view = self.parts.store.view();
         let link = self.name();
-        let changes = preview(view, link, request);
+        let changes =
+            settled_preview(view, link, request, || matches!(request.action, RequestAction::Resolve { .. })).await;
         let mut others = vec![Write::Remove(Key::Request { link: link.clone(), id })];
         for change in &changes {
             tracing::warn!(%link, who = %request.who, ?change, "order carried out");
@@ -141,9 +142,31 @@ fn changed_record(changes: &[Preview], topic: &TopicName, record: &TopicRecord) 
     })
 }
 
+/// How long an order that seems to change nothing waits for the view, and how often it looks.
+const VIEW_LIMIT: Duration = Duration::from_secs(3);
+const VIEW_PAUSE: Duration = Duration::from_millis(50);
+
+/// The same as [`preview`], for an order about something that the view may not show yet: a partition that has just
+/// stopped is shown as stopped where it runs before that is written and read back. While `is_behind`, an order that
+/// would change nothing waits, some seconds at most.
+pub async fn settled_preview(
+    view: &View,
+    link: &LinkName,
+    request: &RequestRecord,
+    is_behind: impl Fn() -> bool,
+) -> Vec<Preview> {
+    let deadline = tokio::time::Instant::now() + VIEW_LIMIT;
+    loop {
+        let changes = preview(view, link, request);
+        if !changes.is_empty() || !is_behind() || tokio::time::Instant::now() > deadline {
+            return changes;
+        }
+        tokio::time::sleep(VIEW_PAUSE).await;
+    }
+}
+
 /// What an order would change, as the state is now. Empty: nothing.
-#[must_use]
-pub fn preview(view: &View, link: &LinkName, request: &RequestRecord) -> Vec<Preview> {
+fn preview(view: &View, link: &LinkName, request: &RequestRecord) -> Vec<Preview> {
     let topics: Vec<(TopicName, TopicRecord)> = match &request.topics {
         None => view.topics(link),
         Some(names) => names.iter().filter_map(|name| Some((name.clone(), view.topic(link, name)?))).collect(),

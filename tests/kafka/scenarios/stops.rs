@@ -114,9 +114,19 @@ fn a_foreign_write_stops_the_partition() {
     Workload::new(&on.source.bootstrap(), "foreign", 1).write(100);
     let mut daemon = Daemon::start("stops-1", &Config::new("foreign", on.source, on.target).matching("foreign"));
     Judge::new(on.source, on.target, &["foreign"]).wait();
+    // While appends are under way, so that some of ours land behind the stranger's: going on must not repeat them.
+    let running = Workload { name: "running".into(), ..Workload::new(&on.source.bootstrap(), "foreign", 1) }.start();
+    wait_for_growth(on.target, "foreign");
     Workload { name: "stranger".into(), ..Workload::new(&on.target.bootstrap(), "foreign", 1) }.write(1);
     daemon.wait_for_state("foreign", 0, "stopped", RECOVERY);
+    running.stop();
+    daemon.order("resolve", &json!({"topics": ["foreign"], "partition": 0, "with": "translate"}));
+    let source = read_topic(&on.source.side_door(), "foreign")[&0].len();
+    let copied = || read_topic(&on.target.side_door(), "foreign")[&0].len();
+    wait_for("the rest", RECOVERY, || (copied() > source).then_some(()));
+    daemon.wait_for_state("foreign", 0, "mirroring", RECOVERY);
     daemon.stop();
+    assert_eq!(copied(), source + 1, "each record once, and the stranger's");
 }
 
 /// The source forgets records before they were copied: that is a gap, and an operator has to accept it.

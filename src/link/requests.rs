@@ -146,7 +146,7 @@ fn changed_record(changes: &[Preview], topic: &TopicName, record: &TopicRecord) 
 const VIEW_LIMIT: Duration = Duration::from_secs(3);
 const VIEW_PAUSE: Duration = Duration::from_millis(50);
 
-/// The same as [`preview`], for an order about something that the view may not show yet: a partition that has just
+/// The same as `preview`, for an order about something that the view may not show yet: a partition that has just
 /// stopped is shown as stopped where it runs before that is written and read back. While `is_behind`, an order that
 /// would change nothing waits, some seconds at most.
 pub async fn settled_preview(

@@ -30,7 +30,7 @@ mod takeover;
 mod topics;
 
 /// How long a daemon may take to get over a fault: a session time-out of 10 s, and what follows from it.
-const RECOVERY: Duration = Duration::from_mins(1);
+const RECOVERY: Duration = Duration::from_mins(3);
 
 /// Two one-node clusters behind relays, started once and used in turns; each test has its own topics and group. They
 /// die with the test process.

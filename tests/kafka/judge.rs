@@ -17,7 +17,7 @@ use crate::process::wait_for;
 use crate::reader::{Logs, Reader, read_topic, watermarks};
 
 /// A copy that makes no progress for so long is stuck.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 /// Translations asked per partition and direction; more offsets than this are sampled.
 const TRANSLATIONS_MAX: usize = 400;
 

@@ -119,7 +119,7 @@ impl Daemon {
                 sides.entry(name.clone()).or_insert_with(|| Arc::new(side));
             }
         }
-        let started_at_ms = signals::wall_clock_ms();
+        let started_at_ms = crate::tasks::wall_clock_ms();
         Self { config, metrics, registry, clusters, sides, started: Instant::now(), started_at_ms }
     }
 }

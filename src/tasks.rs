@@ -1,15 +1,17 @@
 //! Running, stopping and waiting for tasks; waiting longer after each failure; bounding memory in bytes.
 //!
-//! Owns: [`TaskGroup`], [`Backoff`], [`ByteBudget`].
+//! Owns: [`TaskGroup`], [`Backoff`], [`ByteBudget`], and the wall clock.
 //! Promises: a group that was closed has no task left; a permit gives its bytes back when it is dropped.
 //! Does not know: what the tasks do.
 
 mod backoff;
 mod budget;
+mod clock;
 mod group;
 
 pub use backoff::Backoff;
 pub use budget::{ByteBudget, BytePermit};
+pub use clock::wall_clock_ms;
 pub use group::TaskGroup;
 
 #[cfg(test)]

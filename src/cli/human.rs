@@ -1,7 +1,5 @@
 //! Numbers and times as people read them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 /// What is shown where a value is not known.
 pub(super) const UNKNOWN: &str = "-";
 
@@ -35,12 +33,6 @@ pub(super) fn span(ms: u64) -> String {
 pub(super) fn ago(moment_ms: i64, now_ms: i64) -> String {
     let ms = now_ms.saturating_sub(moment_ms).max(0);
     format!("{} ago", span(ms.unsigned_abs()))
-}
-
-/// The wall clock, milliseconds since 1970.
-pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What is known, or the sign for what is not.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::arguments::{OutputForm, StatusOptions};
 use super::client::{Client, encode, parse};
 use super::error::CliError;
-use super::human::{ago, count, known, now_ms, span, words};
+use super::human::{ago, count, known, span, words};
 use super::output::Output;
 use super::show::{self, line};
 use super::table::{Align, Table};
@@ -30,7 +30,7 @@ pub(super) fn status(options: &StatusOptions, output: &mut Output<'_>) -> Result
     let mut status = ask(&client, options)?;
     let is_terminal = std::io::stdout().is_terminal();
     loop {
-        let text = text(&status, now_ms());
+        let text = text(&status, crate::tasks::wall_clock_ms());
         match options.output.output {
             OutputForm::Json if options.watch => output.json_line(&status.raw)?,
             OutputForm::Json => output.json(&status.raw)?,

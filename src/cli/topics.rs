@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::arguments::{OutputForm, TopicsOptions};
 use super::client::{Client, encode, parse};
 use super::error::CliError;
-use super::human::{count, known, now_ms, span, words};
+use super::human::{count, known, span, words};
 use super::output::Output;
 use super::show::{self, line};
 use super::table::{Align, Table};
@@ -31,7 +31,11 @@ pub(super) fn topics(options: &TopicsOptions, output: &mut Output<'_>) -> Result
     for (link, topics) in found {
         parsed.push((link, parse::<Topics>(&json!({ "topics": topics }))?.topics));
     }
-    let text = if options.topic.is_some() { details(&parsed, now_ms()) } else { list(&parsed, now_ms()) };
+    let text = if options.topic.is_some() {
+        details(&parsed, crate::tasks::wall_clock_ms())
+    } else {
+        list(&parsed, crate::tasks::wall_clock_ms())
+    };
     output.text(&text)
 }
 

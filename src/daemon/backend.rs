@@ -261,5 +261,5 @@ fn request_of(order: &json::Order) -> RequestRecord {
         Some(why) => format!("{} ({why})", order.who),
         None => order.who.clone(),
     };
-    RequestRecord { action, topics, who, at_ms: super::signals::wall_clock_ms() }
+    RequestRecord { action, topics, who, at_ms: crate::tasks::wall_clock_ms() }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use self::fingerprint::Fingerprint;
-use super::{settings, signals};
+use super::settings;
 use crate::cluster::Cluster;
 use crate::config::{ClusterConfig, DaemonConfig, LinkConfig};
 use crate::link::{Leases, Link, Parts};
@@ -298,7 +298,7 @@ impl Side {
         let record = DaemonRecord {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             digests: self.links.iter().map(|link| (link.name.clone(), link.digest.clone())).collect(),
-            started_at_ms: signals::wall_clock_ms(),
+            started_at_ms: crate::tasks::wall_clock_ms(),
             listen: self.daemon.listen.to_string(),
         };
         if let Err(error) = store.post_daemon(&self.daemon.id, record).await {

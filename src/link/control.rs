@@ -114,7 +114,7 @@ impl Link {
                 state: LinkState::Active,
                 digest: self.settings.digest.clone(),
                 meaning: self.settings.meaning.clone(),
-                created_at_ms: super::requests::now_ms(),
+                created_at_ms: crate::tasks::wall_clock_ms(),
             }
         };
         let key = Key::Link { link: self.name().clone() };

@@ -50,12 +50,6 @@ pub enum Preview {
     },
 }
 
-/// Milliseconds of the wall clock, for people to read.
-pub(super) fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 impl Link {
     /// Carries out orders as they come, until dropped.
     pub(super) async fn carry_out_requests(&self, lease: &Lease) {

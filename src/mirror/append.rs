@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::checkpoint::PLAN_RUNS_MAX;
-use super::live::{Trouble, wall_clock_ms};
+use super::live::Trouble;
 use super::outcome::{Answer, Refusal, answer_of};
 use super::partition::Ended;
 use super::plan::lay_out;
@@ -312,5 +312,5 @@ impl Stream<'_> {
 /// Whether records are so old, by their own timestamps, that a broker may forget their producer state at any time.
 fn is_older_than(timestamp_ms: i64, age: Duration) -> bool {
     let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-    timestamp_ms < 0 || wall_clock_ms().saturating_sub(timestamp_ms) > age
+    timestamp_ms < 0 || crate::tasks::wall_clock_ms().saturating_sub(timestamp_ms) > age
 }

@@ -193,7 +193,7 @@ impl Inner {
         StatusRecord {
             state: self.state,
             daemon: daemon.to_owned(),
-            at_ms: wall_clock_ms(),
+            at_ms: crate::tasks::wall_clock_ms(),
             source_log_start: self.watermarks.map(|marks| marks.log_start),
             source_high_watermark: self.watermarks.map(|marks| marks.high_watermark),
             source_last_stable: self.watermarks.map(|marks| marks.last_stable),
@@ -207,12 +207,6 @@ impl Inner {
             stop: self.stop.clone(),
         }
     }
-}
-
-/// Milliseconds of the wall clock: only ever shown, never reckoned with.
-pub(super) fn wall_clock_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// When each high watermark was first seen, as long as it is not reached.

@@ -9,7 +9,6 @@ use std::time::Duration;
 use metrics::{Counter, Histogram};
 
 use super::fetch::Fetchers;
-use super::live::wall_clock_ms;
 use crate::batch::{Prepared, Surgery};
 use crate::telemetry::{Metrics, names};
 use crate::types::{LinkName, TopicPartition};
@@ -49,7 +48,7 @@ impl Measures {
             Surgery::Merge => self.merged.increment(1),
             Surgery::Rebuild => self.rebuilt.increment(1),
         }
-        if let Some(age) = age_of(batch.max_timestamp, wall_clock_ms()) {
+        if let Some(age) = age_of(batch.max_timestamp, crate::tasks::wall_clock_ms()) {
             self.end_to_end.record(age);
         }
     }

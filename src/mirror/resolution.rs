@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use super::live::wall_clock_ms;
 use super::partition::Partition;
 use super::plan::Plan;
 use super::position::Position;
@@ -40,7 +39,7 @@ impl Partition {
 
     fn show_stopped(&self, reason: &StopReason) -> StopRecord {
         let (link, partition) = (&self.services.settings.link, &self.assignment.source);
-        let mut stop = reason.to_record(wall_clock_ms());
+        let mut stop = reason.to_record(crate::tasks::wall_clock_ms());
         // The same stop found again by a new owner keeps its age.
         let stored = self.services.store.view().position(link, &partition.topic, partition.partition);
         if let Some(before) = stored.and_then(|record| record.status.stop)

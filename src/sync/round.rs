@@ -1,7 +1,7 @@
 //! One round over all topics of a link.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::SyncError;
 use super::compare::{Seen, Side, Verdict, compare};
@@ -46,7 +46,7 @@ pub(super) async fn round(sync: &TopicSync, lease: &Lease) -> Result<RoundReport
     make(sync, &mut jobs, &at_source, &mut report).await?;
     set(sync, &mut jobs, &at_source, &mut report).await?;
 
-    let moment = Moment { now_ms: now_ms(), start };
+    let moment = Moment { now_ms: crate::tasks::wall_clock_ms(), start };
     let writes = conclude(sync, &jobs, moment, &mut report);
     sync.publish(lease, writes).await?;
     sync.with_memory(|memory| memory.has_made_a_round = true);
@@ -72,7 +72,7 @@ fn start_of_newcomers(sync: &TopicSync, published: &[(TopicName, TopicRecord)]) 
         Some(_) | None => None,
     };
     let has_made_a_round = sync.with_memory(|memory| memory.has_made_a_round);
-    let age_ms = created_at_ms.map_or(0, |created| now_ms().saturating_sub(created));
+    let age_ms = created_at_ms.map_or(0, |created| crate::tasks::wall_clock_ms().saturating_sub(created));
     let is_new = i64::try_from(FIRST_ROUND_LIMIT.as_millis()).is_ok_and(|limit| age_ms <= limit);
     if published.is_empty() && !has_made_a_round && is_new { sync.settings.start } else { StartAt::Earliest }
 }
@@ -166,9 +166,4 @@ fn more_partitions(topic: &TopicName, seen: &Seen) -> Option<Problem> {
 
 fn has_position(sync: &TopicSync, topic: &TopicName) -> bool {
     sync.store.view().position(&sync.settings.link, topic, PartitionIndex(0)).is_some()
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,0 +1,11 @@
+//! The wall clock.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since 1970 by this machine's wall clock: to be shown to people, and to be held against timestamps that
+/// others, or daemons before us, have written. Never for waiting.
+#[must_use]
+pub fn wall_clock_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

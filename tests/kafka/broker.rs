@@ -92,6 +92,8 @@ pub struct Node {
 #[derive(Clone, Copy)]
 struct Ports {
     client: u16,
+    /// TLS with client certificates, on secured clusters.
+    mutual: u16,
     internal: u16,
     controller: u16,
 }
@@ -101,7 +103,7 @@ impl Cluster {
     pub fn start(options: Options) -> Self {
         let folder = scratch(&format!("kafka-{}", options.version.0));
         let ports: Vec<Ports> = (0..options.nodes)
-            .map(|_| Ports { client: free_port(), internal: free_port(), controller: free_port() })
+            .map(|_| Ports { client: free_port(), mutual: free_port(), internal: free_port(), controller: free_port() })
             .collect();
         let nodes: Vec<Node> = (0..options.nodes).map(|i| Node::prepare(i, &ports, &folder, &options)).collect();
         let id = cluster_id();
@@ -119,6 +121,11 @@ impl Cluster {
     /// Where clients connect: through the relay, or with TLS and SASL, where the cluster has them.
     pub fn bootstrap(&self) -> String {
         join(self.nodes.iter().map(|n| n.relay.as_ref().map_or(n.ports.client, Relay::port)))
+    }
+
+    /// Where clients of a secured cluster connect who show a certificate instead of a password.
+    pub fn mutual_bootstrap(&self) -> String {
+        join(self.nodes.iter().map(|n| n.ports.mutual))
     }
 
     /// A plain listener that leads around relay and authentication: for the checker, and for administration.
@@ -221,9 +228,16 @@ impl Node {
         arguments.extend(["format", "-t", cluster_id, "-c"].map(str::to_owned));
         arguments.push(properties);
         for (user, password) in options.security.iter().flat_map(|s| s.users.iter()) {
-            arguments.extend(["--add-scram".into(), format!("SCRAM-SHA-512=[name={user},password={password}]")]);
+            for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+                arguments.extend(["--add-scram".into(), format!("{mechanism}=[name={user},password={password}]")]);
+            }
         }
         run_tool("the storage tool", "java", &arguments, &self.log, START_LIMIT);
+    }
+
+    /// The folder of its files.
+    pub fn home(&self) -> &Path {
+        self.log.parent().expect("the node's folder")
     }
 
     /// Starts it on the data that it has, without waiting.
@@ -304,17 +318,19 @@ fn properties(id: usize, ports: &[Ports], advertised: u16, home: &Path, options:
     set("process.roles", "broker,controller");
     set("node.id", &id.to_string());
     set("controller.quorum.voters", &voters.join(","));
-    set(
-        "listeners",
-        &format!(
-            "CLIENT://127.0.0.1:{},INTERNAL://127.0.0.1:{},CONTROLLER://127.0.0.1:{}",
-            own.client, own.internal, own.controller
-        ),
-    );
-    set("advertised.listeners", &format!("CLIENT://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{}", own.internal));
+    let mut listeners = vec![("CLIENT", own.client, advertised), ("INTERNAL", own.internal, own.internal)];
+    if options.security.is_some() {
+        listeners.push(("MUTUAL", own.mutual, own.mutual));
+    }
+    let listed = |address: &dyn Fn(&(&str, u16, u16)) -> String| listeners.iter().map(address).collect::<Vec<_>>();
+    let mut bound = listed(&|(name, bound, _)| format!("{name}://127.0.0.1:{bound}"));
+    bound.push(format!("CONTROLLER://127.0.0.1:{}", own.controller));
+    set("listeners", &bound.join(","));
+    set("advertised.listeners", &listed(&|(name, _, shown)| format!("{name}://127.0.0.1:{shown}")).join(","));
     set("inter.broker.listener.name", "INTERNAL");
     set("controller.listener.names", "CONTROLLER");
-    set("listener.security.protocol.map", &format!("CLIENT:{protocol},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"));
+    let protocols = format!("CLIENT:{protocol},MUTUAL:SSL,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT");
+    set("listener.security.protocol.map", &protocols);
     set("log.dirs", &home.join("data").display().to_string());
     set("offsets.topic.replication.factor", copies);
     set("offsets.topic.num.partitions", "4");

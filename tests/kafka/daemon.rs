@@ -59,6 +59,11 @@ impl Daemon {
         self.wait_ready();
     }
 
+    /// Starts it again after its end, with the same file.
+    pub fn restart_without_waiting(&mut self) {
+        self.spawn();
+    }
+
     fn spawn(&mut self) {
         let token = self.folder.join("token");
         write_private(&token, TOKEN);

@@ -50,18 +50,14 @@ fn config(group: &str, source: &Cluster, target: &Cluster, reach: &Reach<'_>) ->
 }
 
 fn with_certificate(folder: &Path) -> impl Fn(&Cluster) -> Vec<(String, String)> {
-    // Each cluster has its own authority.
-    let folder_of = |cluster: &Cluster, base: &Path| {
-        let own = base.join(cluster.mutual_bootstrap());
-        std::fs::create_dir_all(&own).expect("a folder");
-        own
-    };
-    let base = folder.to_owned();
-    move |cluster| at(cluster.mutual_bootstrap(), cluster.security().mutual_properties(&folder_of(cluster, &base)))
+    |cluster| at(cluster.mutual_bootstrap(), cluster.security().mutual_properties(&folder_of(folder, cluster)))
 }
 
+/// Each cluster has its own authorities.
 fn folder_of(base: &Path, cluster: &Cluster) -> PathBuf {
-    base.join(cluster.mutual_bootstrap())
+    let own = base.join(cluster.mutual_bootstrap());
+    std::fs::create_dir_all(&own).expect("a folder");
+    own
 }
 
 #[test]
@@ -69,8 +65,9 @@ fn folder_of(base: &Path, cluster: &Cluster) -> PathBuf {
 fn each_mechanism_with_a_password_and_a_client_certificate() {
     let (source, target) = pair();
     let folder = scratch("logins");
-    let plain = |c: &Cluster| at(c.bootstrap(), c.security().sasl_properties(&folder, "PLAIN", USER));
-    let scram = |c: &Cluster| at(c.bootstrap(), c.security().sasl_properties(&folder, "SCRAM-SHA-256", USER));
+    let plain = |c: &Cluster| at(c.bootstrap(), c.security().sasl_properties(&folder_of(&folder, c), "PLAIN", USER));
+    let scram =
+        |c: &Cluster| at(c.bootstrap(), c.security().sasl_properties(&folder_of(&folder, c), "SCRAM-SHA-256", USER));
     let certificate = with_certificate(&folder);
     let ways: [(&str, &Reach<'_>); 3] = [("plain", &plain), ("scram256", &scram), ("mutual", &certificate)];
     for (name, reach) in ways {
@@ -105,7 +102,7 @@ fn a_token_is_renewed_from_its_file() {
     let token = folder.join("token");
     write_token(&token, USER, LIFETIME);
     let reach = |c: &Cluster| {
-        let mut lines = c.security().bare_properties(&folder, "OAUTHBEARER");
+        let mut lines = c.security().bare_properties(&folder_of(&folder, c), "OAUTHBEARER");
         lines.push(("sasl.oauthbearer.token".into(), in_file(&token)));
         at(c.bootstrap(), lines)
     };
@@ -162,7 +159,7 @@ fn a_password_is_replaced_while_the_daemon_runs() {
     let password = folder.join("password");
     write_private(&password, PASSWORD);
     let reach = |c: &Cluster| {
-        let mut lines = c.security().sasl_properties(&folder, "SCRAM-SHA-512", USER);
+        let mut lines = c.security().sasl_properties(&folder_of(&folder, c), "SCRAM-SHA-512", USER);
         lines.retain(|(key, _)| key != "sasl.password");
         lines.push(("sasl.password".into(), in_file(&password)));
         at(c.bootstrap(), lines)

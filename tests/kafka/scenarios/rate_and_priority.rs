@@ -17,9 +17,10 @@ const RATE: u64 = 400_000;
 /// What may be read beyond the rate: a quarter of a second's worth at once, and one response per connection.
 const SLACK: u64 = RATE * 2;
 
-/// Records that neither compress nor get merged away: their bytes are those of their batches.
+/// Records in batches that are small beside the rate: a batch is the least that can be read at once.
 fn backlog(bootstrap: &str, topic: &str, records: u64) {
-    Workload { value_bytes: 2_000, ..Workload::new(bootstrap, topic, 2) }.write(records);
+    let client = vec![("batch.size".to_owned(), "20000".to_owned())];
+    Workload { value_bytes: 2_000, client, ..Workload::new(bootstrap, topic, 2) }.write(records);
 }
 
 #[test]

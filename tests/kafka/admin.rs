@@ -224,7 +224,8 @@ impl Admin {
     }
 
     fn metadata(&self, topics: Option<Vec<MetadataRequestTopic>>) -> io::Result<MetadataResponse> {
-        self.ask(&MetadataRequest::default().with_topics(topics), 12)
+        // What Kafka 2.8 takes as well.
+        self.ask(&MetadataRequest::default().with_topics(topics), 9)
     }
 
     fn ask<R: Request + HeaderVersion>(&self, request: &R, version: i16) -> io::Result<R::Response> {

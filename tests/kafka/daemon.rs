@@ -71,7 +71,7 @@ impl Daemon {
         let file = self.folder.join("causeway.toml");
         write_private(&file, &text);
         let arguments = ["run".into(), "--config".into(), file.display().to_string()];
-        let env = [("RUST_LOG".to_owned(), std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))];
+        let env = [("CAUSEWAY_LOG".to_owned(), std::env::var("CAUSEWAY_LOG").unwrap_or_else(|_| "info".into()))];
         self.process = Some(Process::start(&self.id, BINARY, &arguments, &self.log_file(), &env));
     }
 

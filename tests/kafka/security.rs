@@ -32,7 +32,8 @@ impl Authority {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "causeway tests");
+        // OpenSSL sends along whatever trusted certificate has the issuer's name: two authorities must not share one.
+        params.distinguished_name.push(DnType::CommonName, format!("causeway tests {}", uuid::Uuid::new_v4()));
         let pem = params.self_signed(&key).expect("a CA certificate").pem();
         Self { pem, issuer: Issuer::new(params, key) }
     }

@@ -77,10 +77,21 @@ impl Right {
         }
     }
 
-    /// Whether a sentence is about this right.
+    /// Whether a sentence of `check` is about this right.
     fn is_named_in(&self, sentence: &str) -> bool {
         let words = || sentence.split(|c: char| !c.is_ascii_alphanumeric());
         sentence.contains(self.acl.resource.trim_end_matches('-')) && words().any(|word| word == self.operation)
+    }
+
+    /// Whether a sentence of the running daemon is about this right. A broker refuses a request, not a right: changing
+    /// settings begins with reading them, and `can't be read` or `to write to` names the operation as well.
+    fn is_missed_in(&self, sentence: &str) -> bool {
+        let lower = sentence.to_lowercase();
+        let operation = match self.operation {
+            "AlterConfigs" => "configs".to_owned(),
+            other => other.to_lowercase(),
+        };
+        lower.contains(self.acl.resource.trim_end_matches('-')) && lower.contains(&operation)
     }
 }
 
@@ -196,7 +207,7 @@ impl Scene {
             let mut said = Vec::new();
             let is_named = within(NOTICE, || {
                 said = problems(daemon);
-                said.iter().any(|s| right.is_named_in(s) && s.contains(place))
+                said.iter().any(|s| right.is_missed_in(s) && s.contains(place))
             });
             let is_in_metrics = within(NOTICE / 2, || is_seen_in_metrics(daemon, place));
             eprintln!("    named: {is_named}, in the metrics: {is_in_metrics}, {said:#?}");

@@ -30,6 +30,8 @@ struct Link {
     sync: Vec<String>,
     /// The lines of each topics entry.
     topics: Vec<Vec<String>>,
+    /// The lines of each groups entry.
+    groups: Vec<Vec<String>>,
 }
 
 impl Config {
@@ -51,7 +53,7 @@ impl Config {
     /// Adds a link; what follows is about it.
     pub fn link(mut self, name: &str, source: &str, target: &str) -> Self {
         let (name, source, target) = (name.into(), source.into(), target.into());
-        self.links.push(Link { name, source, target, sync: Vec::new(), topics: Vec::new() });
+        self.links.push(Link { name, source, target, sync: Vec::new(), topics: Vec::new(), groups: Vec::new() });
         self
     }
 
@@ -63,6 +65,12 @@ impl Config {
     /// A topics entry with these lines.
     pub fn topics(mut self, lines: &[&str]) -> Self {
         self.last().topics.push(lines.iter().map(|l| (*l).to_owned()).collect());
+        self
+    }
+
+    /// A groups entry with these lines.
+    pub fn groups(mut self, lines: &[&str]) -> Self {
+        self.last().groups.push(lines.iter().map(|l| (*l).to_owned()).collect());
         self
     }
 
@@ -95,6 +103,9 @@ impl Config {
             let _ = writeln!(text, "offsets = \"translate\"\nstart = \"earliest\"");
             for entry in &link.topics {
                 let _ = writeln!(text, "\n[[link.{name}.topics]]\n{}", entry.join("\n"));
+            }
+            for entry in &link.groups {
+                let _ = writeln!(text, "\n[[link.{name}.groups]]\n{}", entry.join("\n"));
             }
             let _ = writeln!(text, "\n[link.{name}.sync]\ninterval = \"1s\"\n{}", link.sync.join("\n"));
         }

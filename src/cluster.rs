@@ -8,6 +8,7 @@
 mod configs;
 mod error;
 mod fetch;
+mod groups;
 mod offsets;
 mod permissions;
 mod producers;
@@ -23,6 +24,7 @@ pub use configs::ConfigEntry;
 use error::Call;
 pub use error::{ClusterError, Remedy};
 pub use fetch::{FetchedOnce, Isolation};
+pub use groups::{Committed, GroupCommit, GroupDesk, GroupOffsets, ListedGroup, WhichGroups};
 pub use offsets::{EpochEnd, ListedOffset, OffsetQuery};
 pub use permissions::{Operation, Permissions, TopicPermissions};
 pub use producers::ProducerState;

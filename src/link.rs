@@ -7,6 +7,7 @@
 //! Does not know: HTTP, files, signals.
 
 mod control;
+mod maps;
 mod requests;
 mod workers;
 
@@ -22,11 +23,12 @@ use crate::cluster::Cluster;
 use crate::mirror::{self, Registry};
 use crate::selection::Selection;
 use crate::store::{Key, Lease, LinkRecord, Store, Value};
-use crate::sync::{self, RoundReport, TopicSync};
+use crate::sync::{self, GroupParts, GroupSettings, GroupSync, RoundReport, TopicSync};
 use crate::tasks::TaskGroup;
 use crate::telemetry::Metrics;
 use crate::types::LinkName;
 use control::Control;
+use maps::LinkMaps;
 use workers::Workers;
 
 /// The shards of a state topic that this daemon owns.
@@ -52,6 +54,8 @@ pub struct Settings {
     pub topics: sync::Settings,
     /// Which topics.
     pub selection: Selection,
+    /// The loop over its consumer groups.
+    pub groups: GroupSettings,
 }
 
 /// What a link works with.
@@ -76,6 +80,7 @@ pub struct Link {
     settings: Settings,
     parts: Parts,
     topics: TopicSync,
+    groups: GroupSync,
     /// What hinders the link as a whole at the moment, by what was tried.
     problems: Mutex<BTreeMap<&'static str, String>>,
 }
@@ -91,7 +96,15 @@ impl Link {
             parts.store.clone(),
             settings.selection.clone(),
         );
-        Self { settings, parts, topics, problems: Mutex::default() }
+        let group_parts = GroupParts {
+            source: parts.source.clone(),
+            target: parts.target.clone(),
+            store: parts.store.clone(),
+            maps: Arc::new(LinkMaps::new(settings.name.clone(), parts.registry.clone(), parts.store.view().clone())),
+            metrics: parts.metrics.clone(),
+        };
+        let groups = GroupSync::new(settings.groups.clone(), group_parts);
+        Self { settings, parts, topics, groups, problems: Mutex::default() }
     }
 
     /// The link's name.
@@ -104,6 +117,12 @@ impl Link {
     #[must_use]
     pub fn topics_report(&self) -> RoundReport {
         self.topics.reports().borrow().clone()
+    }
+
+    /// The loop over its consumer groups, which tells of them where it runs.
+    #[must_use]
+    pub fn groups(&self) -> &GroupSync {
+        &self.groups
     }
 
     /// What hinders the link as a whole at the moment.

@@ -25,6 +25,7 @@
 mod apply;
 mod compare;
 mod error;
+mod groups;
 mod make;
 mod observe;
 mod publish;
@@ -35,6 +36,7 @@ mod stop;
 mod topics;
 
 pub use error::SyncError;
+pub use groups::{GroupParts, GroupPosition, GroupReport, GroupSettings, GroupSync, GroupsSummary, Mapped, Maps};
 pub use stop::{StopReason, resolve_topic};
 pub use topics::{Problem, RoundReport, Settings, TopicSync};
 

@@ -6,12 +6,12 @@ use toml::de::DeValue;
 
 use super::keys;
 use super::link_entries::{self, EntryPlaces};
+use super::link_groups;
 use super::meaning;
 use super::quantity::{self, Malformed, show_duration, show_rate, show_size};
 use super::report::{Place, Report, Reported, last_part};
 use super::settings::{LinkConfig, Offsets, Start, SyncConfig, Tuning};
 use super::tree::{Table, Value};
-use crate::selection::GroupSelection;
 use crate::types::{ClusterName, LinkName};
 
 /// A link of the file, with the places that the checks across links need.
@@ -52,6 +52,7 @@ fn read_one<'t>(report: &mut Report<'t>, name: LinkName, value: &Value<'t>) -> O
     if let (Some(offsets), Some(topics)) = (offsets, &topics) {
         link_entries::check_offsets(report, &entries, topics, offsets);
     }
+    let groups = link_groups::read(report, &table);
     let config = (|| {
         let mut config = LinkConfig {
             name: name.clone(),
@@ -61,7 +62,7 @@ fn read_one<'t>(report: &mut Report<'t>, name: LinkName, value: &Value<'t>) -> O
             start: start?,
             rate: rate.ok()?,
             topics: topics?,
-            groups: GroupSelection::default(),
+            groups: groups?,
             sync: sync?,
             mirrormaker_topics: mirrormaker_topics?,
             tuning: tuning?,

@@ -115,6 +115,11 @@ pub(super) fn link(daemon: &DaemonConfig, link: &LinkConfig) -> link::Settings {
             },
         },
         selection: link.topics.clone(),
+        groups: sync::GroupSettings {
+            link: link.name.clone(),
+            interval: link.sync.group_interval,
+            selection: link.groups.clone(),
+        },
     }
 }
 

@@ -78,7 +78,7 @@ impl Link {
             }
         }
         self.show_problem("record", None);
-        tokio::join!(self.topics.run(lease), self.carry_out_requests(lease));
+        tokio::join!(self.topics.run(lease), self.groups.run(lease), self.carry_out_requests(lease));
     }
 
     /// Brings the link's record in order: made at the first start, with a data producer id of its own; the digest

@@ -19,6 +19,7 @@ mod clients;
 mod config;
 mod daemon;
 mod frame;
+mod group;
 mod jars;
 mod judge;
 mod process;

@@ -16,6 +16,7 @@ use crate::reader::watermarks;
 mod api_and_cli;
 mod broker_killed;
 mod compaction;
+mod groups;
 mod harness_self_test;
 mod logins;
 mod old_releases;

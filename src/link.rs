@@ -22,6 +22,8 @@ use crate::cluster::Cluster;
 use crate::mirror::{self, Registry};
 use crate::selection::Selection;
 use crate::store::{Key, Lease, LinkRecord, Store, Value};
+use crate::sync::acls::AclSync;
+use crate::sync::mirrormaker::{MirrorMakerTopics, NoGroups};
 use crate::sync::{self, RoundReport, TopicSync};
 use crate::tasks::TaskGroup;
 use crate::telemetry::Metrics;
@@ -50,6 +52,10 @@ pub struct Settings {
     pub mirror: mirror::Settings,
     /// The loop over its topics.
     pub topics: sync::Settings,
+    /// The loop over their ACLs.
+    pub acls: sync::acls::Settings,
+    /// MirrorMaker's topics, where they are written.
+    pub mirrormaker: Option<sync::mirrormaker::Settings>,
     /// Which topics.
     pub selection: Selection,
 }
@@ -76,6 +82,8 @@ pub struct Link {
     settings: Settings,
     parts: Parts,
     topics: TopicSync,
+    acls: AclSync,
+    mirrormaker: Option<MirrorMakerTopics>,
     /// What hinders the link as a whole at the moment, by what was tried.
     problems: Mutex<BTreeMap<&'static str, String>>,
 }
@@ -91,7 +99,14 @@ impl Link {
             parts.store.clone(),
             settings.selection.clone(),
         );
-        Self { settings, parts, topics, problems: Mutex::default() }
+        let clusters = || (parts.source.clone(), parts.target.clone(), parts.store.clone());
+        let (source, target, store) = clusters();
+        let acls = AclSync::new(settings.acls.clone(), source, target, store);
+        let mirrormaker = settings.mirrormaker.clone().map(|settings| {
+            let (source, target, store) = clusters();
+            MirrorMakerTopics::new(settings, source, target, store, Arc::new(NoGroups))
+        });
+        Self { settings, parts, topics, acls, mirrormaker, problems: Mutex::default() }
     }
 
     /// The link's name.
@@ -109,7 +124,13 @@ impl Link {
     /// What hinders the link as a whole at the moment.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        let own = self.problems.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect::<Vec<_>>();
+        if !self.is_kept_here() {
+            return own;
+        }
+        let of_acls = self.acls.problems().into_iter().map(|problem| problem.message);
+        let of_mirrormaker = self.mirrormaker.iter().flat_map(MirrorMakerTopics::problems);
+        own.into_iter().chain(of_acls).chain(of_mirrormaker).collect()
     }
 
     /// Whether its control loops are this daemon's work.

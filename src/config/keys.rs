@@ -140,8 +140,24 @@ pub(super) static LINK: Section = Section {
             "mirrormaker_topics",
             "boolean",
             "`false`",
-            "`false`; `true` is not available yet",
-            "write MirrorMaker's own topics as well",
+            "`true`, `false`",
+            "write MirrorMaker's own topics on the target as well, so that Java's `MirrorClient` finds its offsets; see \
+             below",
+        ),
+        row(
+            "protect",
+            "boolean",
+            "`false`",
+            "`true`, `false`",
+            "deny writing to mirror topics to everybody else who is allowed to; see below",
+        ),
+        row(
+            "own_principals",
+            "string or list",
+            "the user that the target's login names",
+            "such as `User:CN=causeway`",
+            "who causeway's daemons are on the target: never denied anything; required for `protect` and `sync.acls` \
+             with OAUTHBEARER and with client certificates",
         ),
         row(
             "topics",
@@ -155,7 +171,6 @@ pub(super) static LINK: Section = Section {
     ],
     later: &[
         ("groups", "synchronising consumer groups (`[[link.NAME.groups]]`) is not available yet"),
-        ("protect", "protecting mirror topics by ACLs (`protect`) is not available yet"),
     ],
 };
 
@@ -213,8 +228,23 @@ pub(super) static SYNC: Section = Section {
             "acls",
             "boolean",
             "`false`",
-            "`false`; `true` is not available yet",
-            "the ACLs of topics follow the source",
+            "`true`, `false`",
+            "the ACLs of topics are copied from the source, rights to write left out; see below",
+        ),
+        row(
+            "acls_deletions",
+            "boolean",
+            "`false`",
+            "`true`, `false`",
+            "copied ACLs are removed when they are gone at the source",
+        ),
+        row(
+            "drift",
+            "string",
+            "`revert`",
+            "`revert`, `respect`",
+            "settings that came from the source and are changed on a mirror topic are set again, or stay until the \
+             source changes them",
         ),
         row("interval", "duration", "`10s`", "`1s` to `1h`", "how often topics, partitions and settings are compared"),
         row(

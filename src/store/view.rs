@@ -1,6 +1,6 @@
 //! What the state topic says, in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::form::{key_text, parse_key, parse_value};
 use super::{
-    Key, MapRecord, PlanRecord, PositionRecord, RequestRecord, ResolutionRecord, TakeoverRecord, TopicRecord, Value,
+    AclsRecord, Key, MapRecord, PlanRecord, PositionRecord, RequestRecord, ResolutionRecord, TakeoverRecord, TopicRecord, Value,
     shard_hash,
 };
 use crate::types::{LinkName, PartitionIndex, TopicName};
@@ -30,6 +30,7 @@ struct Inner {
     topics: DashMap<LinkName, BTreeSet<TopicName>>,
     chunks: DashMap<PartitionKey, BTreeSet<u32>>,
     requests: DashMap<LinkName, BTreeSet<Uuid>>,
+    acls: DashMap<LinkName, BTreeSet<TopicName>>,
     unreadable: DashMap<(i32, Vec<u8>), Unreadable>,
     changes: watch::Sender<u64>,
 }
@@ -55,6 +56,7 @@ impl View {
                 topics: DashMap::new(),
                 chunks: DashMap::new(),
                 requests: DashMap::new(),
+                acls: DashMap::new(),
                 unreadable: DashMap::new(),
                 changes: watch::Sender::new(0),
             }),
@@ -142,6 +144,17 @@ impl View {
         let mut requests: Vec<_> = ids.into_iter().filter_map(record).collect();
         requests.sort_by_key(|(id, record)| (record.at_ms, *id));
         requests
+    }
+
+    /// What was added to the ACLs of mirror topics of a link, by source topic.
+    #[must_use]
+    pub fn acls(&self, link: &LinkName) -> BTreeMap<TopicName, AclsRecord> {
+        let names = self.inner.acls.get(link).map(|found| found.value().clone()).unwrap_or_default();
+        let record = |topic: TopicName| match &*self.get(&Key::Acls { link: link.clone(), topic: topic.clone() })? {
+            Value::Acls(record) => Some((topic, record.clone())),
+            _ => None,
+        };
+        names.into_iter().filter_map(record).collect()
     }
 
     /// All records, for listings.
@@ -239,6 +252,7 @@ impl View {
             | Key::Resolution { .. }
             | Key::Takeover { .. }
             | Key::Daemon { .. } => {}
+            Key::Acls { link, topic } => note(&self.inner.acls, link.clone(), topic.clone(), is_there),
         }
     }
 }

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use super::SyncError;
 use super::apply;
 use super::compare::{Seen, Side, Verdict, is_established};
+use super::drift;
 use super::observe::Configs;
 use super::record;
 use super::round::{Job, Jobs};
@@ -149,6 +150,9 @@ pub(super) async fn set(
         let phase = phase(sync, topic, job);
         let is_sync_on = sync.settings.is_config_sync_on || phase == Phase::Adopting;
         let mut changes = settings::changes(configs, at_target, &job.settings, phase, is_sync_on);
+        if sync.settings.is_config_sync_on && phase != Phase::Adopting {
+            drift::settle(sync.settings.drift, configs, at_target, &job.settings, &mut changes);
+        }
         sync.with_memory(|memory| {
             changes.alter.retain(|name, value| {
                 let is_refused = memory.refused.get(&(target_topic.clone(), name.clone())) == Some(value);

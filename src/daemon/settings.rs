@@ -48,6 +48,15 @@ pub fn preflight(config: &Config) -> Result<preflight::Plan, InvalidName> {
             state_topic: state_topic.clone(),
             group: config.daemon.group.clone(),
             daemon_id: config.daemon.id.clone(),
+            extras: preflight::Extras {
+                is_copying_acls: link.sync.acls,
+                is_protecting: link.protect,
+                mirrormaker_topics: if link.mirrormaker_topics {
+                    sync::mirrormaker::topic_names(&link.source)
+                } else {
+                    Vec::new()
+                },
+            },
         })
     };
     Ok(preflight::Plan { links: config.links.values().filter_map(plan).collect() })

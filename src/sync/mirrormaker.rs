@@ -41,6 +41,7 @@ use crate::store::{Lease, Store};
 use crate::types::{ClusterName, GroupName, LinkName, SourceOffset, TargetOffset, TopicPartition};
 use checkpoints::Checkpoints;
 use syncs::OffsetSyncs;
+pub use topics::topic_names;
 use topics::{OwnTopic, Writer};
 
 /// What the loop needs.

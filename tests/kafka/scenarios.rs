@@ -13,10 +13,13 @@ use crate::judge::{Judge, Pairs};
 use crate::process::wait_for;
 use crate::reader::watermarks;
 
+mod acls;
 mod api_and_cli;
 mod broker_killed;
 mod compaction;
+mod drift;
 mod harness_self_test;
+mod mirrormaker;
 mod old_timestamps;
 mod opposite_links;
 mod producers;

@@ -9,7 +9,7 @@ use super::{Settings, WriteError};
 use crate::batch::{Codec, Record, encode_batch};
 use crate::cluster::{Appender, Cluster, NewTopic};
 use crate::store::{Store, Value};
-use crate::types::{PartitionIndex, TopicName, TopicPartition};
+use crate::types::{ClusterName, PartitionIndex, TopicName, TopicPartition};
 use crate::wire::ResponseError;
 
 /// One of MirrorMaker's topics.
@@ -24,9 +24,10 @@ pub(super) enum OwnTopic {
 }
 
 impl OwnTopic {
+    const ALL: [Self; 4] = [Self::Heartbeats, Self::SourceHeartbeats, Self::Checkpoints, Self::OffsetSyncs];
+
     /// Its name, as MirrorMaker's clients expect it.
-    pub(super) fn name(self, settings: &Settings) -> String {
-        let source = &settings.source;
+    fn name(self, source: &ClusterName) -> String {
         match self {
             Self::Heartbeats => "heartbeats".to_owned(),
             Self::SourceHeartbeats => format!("{source}.heartbeats"),
@@ -34,6 +35,13 @@ impl OwnTopic {
             Self::OffsetSyncs => format!("mm2-offset-syncs.{source}.internal"),
         }
     }
+}
+
+/// The names of the topics that a link from this source writes on its target.
+#[must_use]
+pub fn topic_names(source: &ClusterName) -> Vec<TopicName> {
+    // All of them are valid: a cluster's name has at most 100 letters that are allowed in topics.
+    OwnTopic::ALL.iter().filter_map(|topic| TopicName::new(&topic.name(source)).ok()).collect()
 }
 
 /// What it is created with. Clients read the topic from its beginning, so it is kept short: small segments, which
@@ -57,7 +65,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(topic: OwnTopic, settings: &Settings, target: Cluster, store: Store) -> Self {
-        Self { topic, name: topic.name(settings), target, store, appender: None }
+        Self { topic, name: topic.name(&settings.source), target, store, appender: None }
     }
 
     pub(super) fn topic(&self) -> OwnTopic {

@@ -217,7 +217,7 @@ enum WriteError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error("{0} on the target is a mirror topic: leave it out of the link's topics, or rename it")]
-    IsMirrored(crate::types::TopicName),
+    IsMirrored(String),
     #[error("{0}")]
     Unusable(String),
 }

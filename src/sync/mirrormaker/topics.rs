@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::form::Pair;
 use super::{Settings, WriteError};
@@ -60,12 +61,15 @@ pub(super) struct Writer {
     name: String,
     target: Cluster,
     store: Store,
+    /// Tells when topics may have become mirror topics.
+    changes: watch::Receiver<u64>,
     appender: Option<Appender>,
 }
 
 impl Writer {
     pub(super) fn new(topic: OwnTopic, settings: &Settings, target: Cluster, store: Store) -> Self {
-        Self { topic, name: topic.name(&settings.source), target, store, appender: None }
+        let changes = store.view().changes();
+        Self { topic, name: topic.name(&settings.source), target, store, changes, appender: None }
     }
 
     pub(super) fn topic(&self) -> OwnTopic {
@@ -82,6 +86,10 @@ impl Writer {
     }
 
     async fn append(&mut self, records: Vec<Pair>) -> Result<(), WriteError> {
+        if self.changes.has_changed().unwrap_or(true) {
+            self.changes.mark_unchanged();
+            self.refuse_mirrored()?;
+        }
         let appender = match &mut self.appender {
             Some(appender) => appender,
             None => {
@@ -97,10 +105,8 @@ impl Writer {
 
     /// Creates the topic where it is absent. One partition: clients read no other one.
     async fn open(&self) -> Result<TopicPartition, WriteError> {
+        self.refuse_mirrored()?;
         let name = TopicName::new(&self.name).map_err(|error| WriteError::Unusable(error.to_string()))?;
-        if is_mirrored(&self.store, &name) {
-            return Err(WriteError::IsMirrored(name));
-        }
         let is_absent = || async {
             let told = self.target.metadata(Some(std::slice::from_ref(&name))).await?;
             let code = told.topics.get(&name).map_or(0, |topic| topic.error_code);
@@ -118,13 +124,16 @@ impl Writer {
         }
         Ok(TopicPartition::new(name, PartitionIndex(0)))
     }
+
+    /// Where a link writes its copies into this topic, a record of ours would stop that partition.
+    fn refuse_mirrored(&self) -> Result<(), WriteError> {
+        let is_it =
+            |value: &Value| matches!(value, Value::Topic(topic) if topic.target_topic.as_str() == self.name.as_str());
+        let is_mirrored = self.store.view().all().iter().any(|(_, value)| is_it(value));
+        if is_mirrored { Err(WriteError::IsMirrored(self.name.clone())) } else { Ok(()) }
+    }
 }
 
-/// Whether a link writes its copies into this topic: a record of ours would stop that partition.
-fn is_mirrored(store: &Store, name: &TopicName) -> bool {
-    let is_it = |value: &Value| matches!(value, Value::Topic(topic) if topic.target_topic == *name);
-    store.view().all().iter().any(|(_, value)| is_it(value))
-}
 
 /// Records as batches, none of them too large.
 pub(super) fn batches(records: &[Pair], now_ms: i64) -> Result<Vec<Bytes>, WriteError> {

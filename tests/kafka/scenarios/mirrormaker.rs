@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::jars::{KAFKA_3, KAFKA_4, Version, mirror_client_class_path};
 use crate::judge::Judge;
-use crate::process::{run_tool, scratch};
+use crate::process::{run_tool, scratch, wait_for};
 use crate::reader::read_topic;
 use crate::workload::Workload;
 
@@ -120,5 +120,36 @@ fn javas_client_finds_the_positions_of_groups() {
     let of = |partition: u8| [&[0, 9][..], topic.as_bytes(), &[0, 0, 0, partition]].concat();
     assert_eq!((newest[&of(0)], newest[&of(1)]), ((499, 399), (499, 499)));
     judge.verify();
+    daemon.stop();
+}
+
+/// Heartbeats of the link go on while the source is silent; those for the source stop, and come back with it. What the
+/// client asks first is answered without any group.
+#[test]
+#[ignore = "needs real Kafka: run with -- --ignored"]
+fn heartbeats_tell_whether_the_source_is_there() {
+    let on = shared();
+    on.source.admin().create_topic("mm-beat", 1, &[]);
+    Workload::new(&on.source.bootstrap(), "mm-beat", 1).write(100);
+    let config = Config::new("heartbeats", on.source, on.target).matching("mm-beat").line("mirrormaker_topics = true");
+    let mut daemon = Daemon::start("mm-1", &config);
+    Judge::new(on.source, on.target, &["mm-beat"]).wait();
+    let target = on.target.side_door();
+    let said = wait_for_positions(KAFKA_4, &target, "mm-nobody", "{}");
+    assert_eq!((said["upstream"].as_str(), said["hops"].as_str()), ("[source]", "1"), "{said:?}");
+    let beats = |topic: &str| read_topic(&target, topic).remove(&0).expect("partition 0").len();
+    let wait_for_beats = |topic: &str, more: usize| {
+        let before = beats(topic);
+        wait_for(&format!("heartbeats in {topic}"), RECOVERY, || (beats(topic) >= before + more).then_some(()));
+    };
+    wait_for_beats("source.heartbeats", 2);
+    on.source.node(1).pause();
+    // What was under way when the source fell silent may still arrive.
+    wait_for_beats("heartbeats", 10);
+    let silent = beats("source.heartbeats");
+    wait_for_beats("heartbeats", 5);
+    assert_eq!(beats("source.heartbeats"), silent, "nobody has heard of the source");
+    on.source.node(1).resume();
+    wait_for_beats("source.heartbeats", 2);
     daemon.stop();
 }

@@ -206,8 +206,8 @@ pub(super) static TOPICS: Section = Section {
             "local_writers",
             "boolean",
             "`false`",
-            "`false`; `true` is not available yet",
-            "applications on the target write to the mirror topic as well",
+            "`true`, `false`; `true` needs `offsets = \"translate\"`",
+            "applications on the target write to the mirror topic as well; its settings are left to you",
         ),
         row(
             "existing_target",

@@ -52,6 +52,9 @@ fn read_one<'t>(report: &mut Report<'t>, name: LinkName, value: &Value<'t>) -> O
     let sync = sync(report, table.get("sync"));
     let tuning = tuning(report, table.get("tuning"));
     let (entries, topics) = link_entries::read(report, &table);
+    if let (Some(offsets), Some(topics)) = (offsets, &topics) {
+        link_entries::check_offsets(report, &entries, topics, offsets);
+    }
     let config = (|| {
         let mut config = LinkConfig {
             name: name.clone(),

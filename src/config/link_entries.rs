@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::keys;
-use super::link::only_false;
 use super::report::{Place, Report};
+use super::settings::Offsets;
 use super::tree::{Table, Value};
 use crate::selection::{Entry, EntryFault, ExistingTarget, FaultReason, Naming, Rule, Selection, Which};
 
@@ -110,12 +110,7 @@ fn read_fields<'t>(report: &mut Report<'t>, table: &Table<'t>, places: &mut Entr
         None => None,
         Some(value) => value.integer(report, 1..=i16::MAX),
     };
-    only_false(
-        report,
-        table,
-        "local_writers",
-        "mirroring into topics that applications write to is not available yet",
-    )?;
+    let has_local_writers = table.get("local_writers").map_or(Some(false), |value| value.boolean(report));
     let existing_target = match table.get("existing_target") {
         None => Some(ExistingTarget::Refuse),
         Some(value) => {
@@ -128,7 +123,21 @@ fn read_fields<'t>(report: &mut Report<'t>, table: &Table<'t>, places: &mut Entr
         priority: priority.unwrap_or_default(),
         replication_factor,
         existing_target: existing_target.unwrap_or_default(),
+        has_local_writers: has_local_writers?,
     })
+}
+
+/// Among other writers' records nothing can be kept at a given offset.
+pub(super) fn check_offsets(report: &mut Report<'_>, places: &[EntryPlaces], topics: &Selection, offsets: Offsets) {
+    if offsets.may_differ() {
+        return;
+    }
+    let with_writers = topics.entries().iter().zip(places).filter(|(entry, _)| entry.has_local_writers);
+    for (_, places) in with_writers {
+        let sentence = "`local_writers = true` can't go with offsets that are kept as they are on the source";
+        let help = "write offsets = \"translate\" on the link, or give these topics a link of their own".to_owned();
+        report.refuse(places.of("local_writers"), sentence, Some(help));
+    }
 }
 
 fn which<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Which> {

@@ -88,6 +88,9 @@ fn of_entry(entry: &Entry) -> Vec<(&'static str, String)> {
         ExistingTarget::Refuse => {}
         ExistingTarget::Translate => meaning.push(("existing_target", "translate".to_owned())),
     }
+    if entry.has_local_writers {
+        meaning.push(("local_writers", "true".to_owned()));
+    }
     meaning
 }
 

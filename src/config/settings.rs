@@ -159,6 +159,16 @@ pub enum Offsets {
     Translate,
 }
 
+impl Offsets {
+    /// Whether a record may have another offset on the target.
+    #[must_use]
+    pub const fn may_differ(self) -> bool {
+        match self {
+            Self::Translate => true,
+        }
+    }
+}
+
 /// Where the topics begin that exist when a link first starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {

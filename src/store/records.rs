@@ -162,6 +162,9 @@ pub struct TopicRecord {
     pub state: TopicState,
     /// Priority of its entry in the configuration; higher first.
     pub priority: i32,
+    /// Whether applications on the target write to the mirror topic as well.
+    #[serde(default)]
+    pub has_local_writers: bool,
     /// `max.message.bytes` of the target topic.
     pub batch_bytes_max: usize,
     /// Where partitions without a position begin, as far as they are among the first `start_partitions`.
@@ -244,6 +247,9 @@ pub struct PositionRecord {
     pub target_position: TargetOffset,
     /// The sequence of the next record.
     pub sequence: Sequence,
+    /// How many target offsets before the position were taken by local writers: plans count without them.
+    #[serde(default)]
+    pub others: u64,
     /// Where the map begins, source and target; older offsets are below it.
     #[serde(default)]
     pub map_start: Option<(SourceOffset, TargetOffset)>,

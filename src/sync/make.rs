@@ -43,7 +43,12 @@ pub(super) async fn make(
                     }
                     None => continue,
                 };
-                let (configs, settings) = settings::at_creation(configs, known.as_ref());
+                let has_local_writers = record::choice(&job.seen).is_some_and(|choice| choice.has_local_writers);
+                let (configs, settings) = if has_local_writers {
+                    settings::at_creation_for_all(configs, known.as_ref())
+                } else {
+                    settings::at_creation(configs, known.as_ref())
+                };
                 job.settings = settings;
                 let replication_factor = record::choice(&job.seen).and_then(|choice| choice.replication_factor);
                 let new = NewTopic { name: target_topic.clone(), partitions: count, replication_factor, configs };
@@ -148,10 +153,14 @@ pub(super) async fn set(
             (Ok(_), None) => continue,
         };
         let phase = phase(sync, topic, job);
-        let is_sync_on = sync.settings.is_config_sync_on || phase == Phase::Adopting;
+        let has_local_writers = record::choice(&job.seen).is_some_and(|choice| choice.has_local_writers);
+        let is_sync_on = (sync.settings.is_config_sync_on || phase == Phase::Adopting) && !has_local_writers;
         let mut changes = settings::changes(configs, at_target, &job.settings, phase, is_sync_on);
-        if sync.settings.is_config_sync_on && phase != Phase::Adopting {
+        if is_sync_on && phase != Phase::Adopting {
             drift::settle(sync.settings.drift, configs, at_target, &job.settings, &mut changes);
+        }
+        if has_local_writers {
+            changes.leave_retention(&job.settings);
         }
         sync.with_memory(|memory| {
             changes.alter.retain(|name, value| {

@@ -82,6 +82,31 @@ pub(super) fn at_creation(
     (configs, record)
 }
 
+/// The settings to create a topic with that applications on both sides write to: the source's, as they are, and what
+/// mirroring needs. Retention is not held back: the opposite link would take that for what the source has.
+pub(super) fn at_creation_for_all(
+    source: &[ConfigEntry],
+    known: Option<&BTreeSet<String>>,
+) -> (BTreeMap<String, String>, SettingsRecord) {
+    let mut configs = copied(source, known, false);
+    if let Some(size) = set_value(source, SIZE) {
+        configs.insert(SIZE.to_owned(), size.to_owned());
+    }
+    configs.extend(own(known));
+    (configs, SettingsRecord::default())
+}
+
+impl Changes {
+    /// Leaves retention to whoever looks after the topic, unless this link holds it back already: that is undone as
+    /// ever.
+    pub(super) fn leave_retention(&mut self, before: &SettingsRecord) {
+        if !before.is_history_held {
+            self.alter.retain(|name, _| !RETENTION.contains(&name.as_str()));
+            self.record.is_history_held = false;
+        }
+    }
+}
+
 /// What is to be changed of a target topic's settings. With `is_sync_on` off, only what mirroring needs.
 pub(super) fn changes(
     source: &[ConfigEntry],

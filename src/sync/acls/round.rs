@@ -82,10 +82,11 @@ fn decide(
     names.into_iter().filter_map(decide).collect()
 }
 
-/// Whether the target topic is one that we alone write to.
+/// Whether the target topic is one that we alone write to. Where applications write on both sides, two opposite links
+/// would also hand each other's copies back and forth, so that no entry could ever be taken away.
 fn is_mirror(topic: &TopicRecord) -> bool {
     let is_left = topic.stop.as_ref().is_some_and(|stop| stop.reason == StopReason::NotSelected.word());
-    topic.partitions > 0 && !is_left
+    topic.partitions > 0 && !topic.has_local_writers && !is_left
 }
 
 /// Writes the records that change; those that become empty are removed.

@@ -82,11 +82,8 @@ impl Appender {
         let Some((header, _)) = batch.split_first_chunk::<HEADER_BYTES>() else {
             return Err(self.cluster.left_out(PRODUCE, "a batch without a header"));
         };
-        let append = PartitionAppend {
-            partition: self.partition.partition,
-            header: *header,
-            body: batch.slice(HEADER_BYTES..),
-        };
+        let append =
+            PartitionAppend { partition: self.partition.partition, header: *header, body: batch.slice(HEADER_BYTES..) };
         // By name: these topics are ours whatever life they have.
         let topic = TopicAppends { name: self.partition.topic.clone(), id: None, partitions: vec![append] };
         Ok(ProduceRequest { timeout: ACKNOWLEDGE_TIMEOUT, topics: vec![topic] })

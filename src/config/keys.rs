@@ -169,9 +169,7 @@ pub(super) static LINK: Section = Section {
         row("sync", "table", "all its defaults", "once", "see `[link.NAME.sync]`"),
         row("tuning", "table", "all its defaults", "once", "see `[link.NAME.tuning]`"),
     ],
-    later: &[
-        ("groups", "synchronising consumer groups (`[[link.NAME.groups]]`) is not available yet"),
-    ],
+    later: &[("groups", "synchronising consumer groups (`[[link.NAME.groups]]`) is not available yet")],
 };
 
 pub(super) static TOPICS: Section = Section {

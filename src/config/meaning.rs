@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::quantity::{show_duration, show_rate};
 use super::settings::{LinkConfig, Offsets, Start};
-use crate::sync::Drift;
 use crate::selection::{Entry, ExistingTarget, Naming, Which};
+use crate::sync::Drift;
 
 /// The link's settings by key. Values at their defaults are left out, except those whose default may change between
 /// versions: so a version with more keys still agrees with one that doesn't know them.

@@ -113,7 +113,11 @@ impl LinkConfig {
     /// Who the daemons are on the target: never empty where `protect` or `sync.acls` is on.
     #[must_use]
     pub fn principals_on(&self, target: &ClusterConfig) -> BTreeSet<String> {
-        if self.own_principals.is_empty() { target.principal().into_iter().collect() } else { self.own_principals.clone() }
+        if self.own_principals.is_empty() {
+            target.principal().into_iter().collect()
+        } else {
+            self.own_principals.clone()
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::form::{key_text, parse_key, parse_value};
 use super::{
-    AclsRecord, Key, MapRecord, PlanRecord, PositionRecord, RequestRecord, ResolutionRecord, TakeoverRecord, TopicRecord, Value,
-    shard_hash,
+    AclsRecord, Key, MapRecord, PlanRecord, PositionRecord, RequestRecord, ResolutionRecord, TakeoverRecord,
+    TopicRecord, Value, shard_hash,
 };
 use crate::types::{LinkName, PartitionIndex, TopicName};
 

@@ -76,11 +76,8 @@ pub(super) struct Decision {
 
 /// Decides about one topic.
 pub(super) fn decide(wish: Wish<'_>, seen: Seen<'_>) -> Decision {
-    let empty = AclsRecord {
-        target_topic: seen.target_topic.clone(),
-        copied: BTreeSet::new(),
-        protecting: BTreeSet::new(),
-    };
+    let empty =
+        AclsRecord { target_topic: seen.target_topic.clone(), copied: BTreeSet::new(), protecting: BTreeSet::new() };
     let recorded = seen.record.cloned().unwrap_or_else(|| empty.clone());
     let there: BTreeSet<AclEntry> = seen.target.of(seen.target_topic).filter(|acl| is_exact(acl)).map(entry).collect();
     let foreign = || {

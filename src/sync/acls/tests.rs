@@ -200,8 +200,9 @@ fn some_acls(names: &'static [&'static str]) -> impl Strategy<Value = Vec<TopicA
         Just(literal("*")),
     ];
     let principal = proptest::sample::select(&["a", "b", "*", "causeway"][..]);
-    let operation =
-        proptest::sample::select(&[AclOperation::All, AclOperation::Read, AclOperation::Write, AclOperation::Alter][..]);
+    let operation = proptest::sample::select(
+        &[AclOperation::All, AclOperation::Read, AclOperation::Write, AclOperation::Alter][..],
+    );
     let one = (pattern, principal, operation, any::<bool>()).prop_map(|(pattern, principal, operation, is_allowed)| {
         if is_allowed { allow(pattern, principal, operation) } else { deny(pattern, principal, operation) }
     });

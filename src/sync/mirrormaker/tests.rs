@@ -64,10 +64,12 @@ fn many_records_become_several_batches_and_none_is_lost() {
     let mut read = Vec::new();
     for batch in batches {
         for raw in split(batch).unwrap() {
-            read.extend(decode(&raw, 1 << 20).unwrap().into_iter().map(|record| Pair {
-                key: record.key.unwrap(),
-                value: record.value.unwrap(),
-            }));
+            read.extend(
+                decode(&raw, 1 << 20)
+                    .unwrap()
+                    .into_iter()
+                    .map(|record| Pair { key: record.key.unwrap(), value: record.value.unwrap() }),
+            );
         }
     }
     assert_eq!(read, records);

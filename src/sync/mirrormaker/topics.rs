@@ -134,7 +134,6 @@ impl Writer {
     }
 }
 
-
 /// Records as batches, none of them too large.
 pub(super) fn batches(records: &[Pair], now_ms: i64) -> Result<Vec<Bytes>, WriteError> {
     let mut batches = Vec::new();

@@ -64,10 +64,8 @@ fn what_mirroring_asks_for_is_set_again_where_changes_are_reverted() {
 #[test]
 fn batches_fit_whatever_somebody_wants() {
     let at_source = vec![set("max.message.bytes", "5000000")];
-    let before = SettingsRecord {
-        values: pairs(&[("max.message.bytes", "5000000".to_owned())]),
-        ..SettingsRecord::default()
-    };
+    let before =
+        SettingsRecord { values: pairs(&[("max.message.bytes", "5000000".to_owned())]), ..SettingsRecord::default() };
     let too_small = round(&at_source, &[set("max.message.bytes", "100")], &before, Drift::Respect);
     assert_eq!(too_small.alter, pairs(&[("max.message.bytes", Some("5000000".to_owned()))]));
     let larger = round(&at_source, &[set("max.message.bytes", "9000000")], &before, Drift::Respect);

@@ -103,8 +103,7 @@ fn javas_client_finds_the_positions_of_groups() {
     assert_eq!(other["positions"], format!("{{{mirror}-1=7/}}"));
 
     let log = |topic: &str| read_topic(&target, topic).remove(&0).expect("partition 0");
-    let topics =
-        ["heartbeats", "source.heartbeats", "source.checkpoints.internal", "mm2-offset-syncs.source.internal"];
+    let topics = ["heartbeats", "source.heartbeats", "source.checkpoints.internal", "mm2-offset-syncs.source.internal"];
     for own in topics {
         let log = log(own);
         assert!(!log.is_empty() && log.iter().all(|entry| entry.key.is_some() && entry.value.is_some()), "{own}");

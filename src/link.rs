@@ -7,6 +7,7 @@
 //! Does not know: HTTP, files, signals.
 
 mod control;
+mod maps;
 mod requests;
 mod workers;
 
@@ -23,12 +24,13 @@ use crate::mirror::{self, Registry};
 use crate::selection::Selection;
 use crate::store::{Key, Lease, LinkRecord, Store, Value};
 use crate::sync::acls::AclSync;
-use crate::sync::mirrormaker::{MirrorMakerTopics, NoGroups};
-use crate::sync::{self, RoundReport, TopicSync};
+use crate::sync::mirrormaker::{GroupPositions, MirrorMakerTopics};
+use crate::sync::{self, GroupParts, GroupSettings, GroupSync, RoundReport, TopicSync};
 use crate::tasks::TaskGroup;
 use crate::telemetry::Metrics;
 use crate::types::LinkName;
 use control::Control;
+use maps::LinkMaps;
 use workers::Workers;
 
 /// The shards of a state topic that this daemon owns.
@@ -58,6 +60,8 @@ pub struct Settings {
     pub mirrormaker: Option<sync::mirrormaker::Settings>,
     /// Which topics.
     pub selection: Selection,
+    /// The loop over its consumer groups.
+    pub groups: GroupSettings,
 }
 
 /// What a link works with.
@@ -84,6 +88,7 @@ pub struct Link {
     topics: TopicSync,
     acls: AclSync,
     mirrormaker: Option<MirrorMakerTopics>,
+    groups: Arc<GroupSync>,
     /// What hinders the link as a whole at the moment, by what was tried.
     problems: Mutex<BTreeMap<&'static str, String>>,
 }
@@ -99,14 +104,22 @@ impl Link {
             parts.store.clone(),
             settings.selection.clone(),
         );
+        let group_parts = GroupParts {
+            source: parts.source.clone(),
+            target: parts.target.clone(),
+            store: parts.store.clone(),
+            maps: Arc::new(LinkMaps::new(settings.name.clone(), parts.registry.clone(), parts.store.view().clone())),
+            metrics: parts.metrics.clone(),
+        };
+        let groups = Arc::new(GroupSync::new(settings.groups.clone(), group_parts));
         let clusters = || (parts.source.clone(), parts.target.clone(), parts.store.clone());
         let (source, target, store) = clusters();
         let acls = AclSync::new(settings.acls.clone(), source, target, store);
         let mirrormaker = settings.mirrormaker.clone().map(|settings| {
             let (source, target, store) = clusters();
-            MirrorMakerTopics::new(settings, source, target, store, Arc::new(NoGroups))
+            MirrorMakerTopics::new(settings, source, target, store, Arc::clone(&groups) as Arc<dyn GroupPositions>)
         });
-        Self { settings, parts, topics, acls, mirrormaker, problems: Mutex::default() }
+        Self { settings, parts, topics, acls, mirrormaker, groups, problems: Mutex::default() }
     }
 
     /// The link's name.
@@ -119,6 +132,12 @@ impl Link {
     #[must_use]
     pub fn topics_report(&self) -> RoundReport {
         self.topics.reports().borrow().clone()
+    }
+
+    /// The loop over its consumer groups, which tells of them where it runs.
+    #[must_use]
+    pub fn groups(&self) -> &GroupSync {
+        &self.groups
     }
 
     /// What hinders the link as a whole at the moment.

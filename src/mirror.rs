@@ -57,6 +57,7 @@ mod stop;
 mod stream;
 mod takeover;
 mod target;
+mod waiters;
 mod watch;
 mod window;
 

@@ -28,6 +28,7 @@ mod apply;
 mod compare;
 mod drift;
 mod error;
+mod groups;
 mod make;
 pub mod mirrormaker;
 mod observe;
@@ -40,6 +41,7 @@ mod topics;
 
 pub use drift::Drift;
 pub use error::SyncError;
+pub use groups::{GroupParts, GroupPosition, GroupReport, GroupSettings, GroupSync, GroupsSummary, Mapped, Maps};
 pub use stop::{StopReason, resolve_topic};
 pub use topics::{Problem, RoundReport, Settings, TopicSync};
 

@@ -166,10 +166,17 @@ pub(super) static LINK: Section = Section {
             "at least one",
             "which topics are mirrored, see `[[link.NAME.topics]]`",
         ),
+        row(
+            "groups",
+            "list of tables",
+            "no group",
+            "any number",
+            "which consumer groups are synchronised, see `[[link.NAME.groups]]`",
+        ),
         row("sync", "table", "all its defaults", "once", "see `[link.NAME.sync]`"),
         row("tuning", "table", "all its defaults", "once", "see `[link.NAME.tuning]`"),
     ],
-    later: &[("groups", "synchronising consumer groups (`[[link.NAME.groups]]`) is not available yet")],
+    later: &[],
 };
 
 pub(super) static TOPICS: Section = Section {
@@ -218,6 +225,30 @@ pub(super) static TOPICS: Section = Section {
     later: &[],
 };
 
+pub(super) static GROUPS: Section = Section {
+    title: "`[[link.NAME.groups]]`",
+    rows: &[
+        row("match", "string", "this or `name`", "a regular expression for the whole name", "selects groups"),
+        row("name", "string", "this or `match`", "the name of a group", "selects one group"),
+        row(
+            "exclude",
+            "string or list",
+            "nothing",
+            "regular expressions for whole names; goes with `match`",
+            "leaves groups out; later entries don't see them",
+        ),
+        row(
+            "rename",
+            "string",
+            "the same name",
+            "`${0}` the whole name, `${1}` or `${word}` a capture of `match`",
+            "the name on the target",
+        ),
+        row("prefix", "string", "the same name", "instead of `rename`", "a text put before the name on the target"),
+    ],
+    later: &[],
+};
+
 pub(super) static SYNC: Section = Section {
     title: "`[link.NAME.sync]`",
     rows: &[
@@ -245,13 +276,7 @@ pub(super) static SYNC: Section = Section {
              source changes them",
         ),
         row("interval", "duration", "`10s`", "`1s` to `1h`", "how often topics, partitions and settings are compared"),
-        row(
-            "group_interval",
-            "duration",
-            "`1s`",
-            "`100ms` to `1h`",
-            "how often the positions of groups are compared; without effect until groups are available",
-        ),
+        row("group_interval", "duration", "`1s`", "`100ms` to `1h`", "how often the positions of groups are compared"),
     ],
     later: &[],
 };
@@ -300,7 +325,7 @@ pub(super) static TUNING: Section = Section {
 };
 
 /// All our tables, in the order of the documentation.
-pub(super) static SECTIONS: [&Section; 6] = [&TOP, &DAEMON, &LINK, &TOPICS, &SYNC, &TUNING];
+pub(super) static SECTIONS: [&Section; 7] = [&TOP, &DAEMON, &LINK, &TOPICS, &GROUPS, &SYNC, &TUNING];
 
 /// Whether a key is one of ours and its value may be shown.
 pub(super) fn is_public(key: &str) -> bool {

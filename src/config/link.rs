@@ -7,12 +7,12 @@ use toml::de::DeValue;
 
 use super::keys;
 use super::link_entries::{self, EntryPlaces};
+use super::link_groups;
 use super::meaning;
 use super::quantity::{self, Malformed, show_duration, show_rate, show_size};
 use super::report::{Place, Report, Reported, last_part};
 use super::settings::{LinkConfig, Offsets, Start, SyncConfig, Tuning};
 use super::tree::{Table, Value};
-use crate::selection::GroupSelection;
 use crate::sync::Drift;
 use crate::types::{ClusterName, LinkName};
 
@@ -55,6 +55,7 @@ fn read_one<'t>(report: &mut Report<'t>, name: LinkName, value: &Value<'t>) -> O
     if let (Some(offsets), Some(topics)) = (offsets, &topics) {
         link_entries::check_offsets(report, &entries, topics, offsets);
     }
+    let groups = link_groups::read(report, &table);
     let config = (|| {
         let mut config = LinkConfig {
             name: name.clone(),
@@ -64,7 +65,7 @@ fn read_one<'t>(report: &mut Report<'t>, name: LinkName, value: &Value<'t>) -> O
             start: start?,
             rate: rate.ok()?,
             topics: topics?,
-            groups: GroupSelection::default(),
+            groups: groups?,
             sync: sync?,
             mirrormaker_topics: mirrormaker_topics?,
             protect: protect?,
@@ -146,17 +147,6 @@ fn own_principals<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<BTre
         }
     }
     Some(texts.into_iter().map(|(text, _)| text.to_owned()).collect())
-}
-
-/// A key that only a later version will honour.
-pub(super) fn only_false<'t>(report: &mut Report<'t>, table: &Table<'t>, key: &str, sentence: &str) -> Option<bool> {
-    let Some(value) = table.get(key) else { return Some(false) };
-    let wanted = value.boolean(report)?;
-    if wanted {
-        report.refuse(&value.place, sentence, Some(format!("write {key} = false, or leave it out")));
-        return None;
-    }
-    Some(false)
 }
 
 fn sync<'t>(report: &mut Report<'t>, value: Option<&Value<'t>>) -> Option<SyncConfig> {

@@ -11,9 +11,9 @@ use crate::selection::{Entry, EntryFault, ExistingTarget, FaultReason, Naming, R
 /// Where an entry and its values stand.
 #[derive(Debug)]
 pub(super) struct EntryPlaces {
-    place: Place,
-    values: BTreeMap<&'static str, Place>,
-    exclude: Vec<Place>,
+    pub(super) place: Place,
+    pub(super) values: BTreeMap<&'static str, Place>,
+    pub(super) exclude: Vec<Place>,
 }
 
 impl EntryPlaces {
@@ -59,7 +59,7 @@ pub(super) fn read<'t>(report: &mut Report<'t>, link: &Table<'t>) -> (Vec<EntryP
     }
 }
 
-fn refuse_fault(report: &mut Report<'_>, places: &[EntryPlaces], fault: &EntryFault) {
+pub(super) fn refuse_fault(report: &mut Report<'_>, places: &[EntryPlaces], fault: &EntryFault) {
     use crate::selection::EntryField;
     let Some(entry) = places.get(fault.entry) else { return };
     let place = match fault.field {
@@ -98,13 +98,7 @@ fn read_fields<'t>(report: &mut Report<'t>, table: &Table<'t>, places: &mut Entr
     }
     let which = which(report, table);
     let naming = naming(report, table);
-    let exclude = match table.get("exclude") {
-        None => Some(Vec::new()),
-        Some(value) => value.texts(report).map(|texts| {
-            places.exclude = texts.iter().map(|(_, place)| place.clone()).collect();
-            texts.into_iter().map(|(text, _)| text.to_owned()).collect()
-        }),
-    };
+    let exclude = exclude(report, table, places);
     let priority = table.get("priority").map_or(Some(0), |value| value.integer(report, i32::MIN..=i32::MAX));
     let replication_factor = match table.get("replication_factor") {
         None => None,
@@ -140,12 +134,19 @@ pub(super) fn check_offsets(report: &mut Report<'_>, places: &[EntryPlaces], top
     }
 }
 
-fn which<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Which> {
+pub(super) fn exclude<'t>(report: &mut Report<'t>, table: &Table<'t>, places: &mut EntryPlaces) -> Option<Vec<String>> {
+    let Some(value) = table.get("exclude") else { return Some(Vec::new()) };
+    let texts = value.texts(report)?;
+    places.exclude = texts.iter().map(|(_, place)| place.clone()).collect();
+    Some(texts.into_iter().map(|(text, _)| text.to_owned()).collect())
+}
+
+pub(super) fn which<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Which> {
     match (table.get("match"), table.get("name")) {
         (Some(pattern), None) => pattern.full_text(report).map(|text| Which::Match(text.to_owned())),
         (None, Some(name)) => name.full_text(report).map(|text| Which::Name(text.to_owned())),
         (Some(_), Some(name)) => {
-            let help = "keep one: `match` selects by a regular expression, `name` exactly one topic".to_owned();
+            let help = "keep one: `match` selects by a regular expression, `name` exactly one thing".to_owned();
             report.refuse(&name.key, "the entry has both `match` and `name`", Some(help));
             None
         }
@@ -158,7 +159,7 @@ fn which<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Which> {
     }
 }
 
-fn naming<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Naming> {
+pub(super) fn naming<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Naming> {
     match (table.get("rename"), table.get("prefix")) {
         (None, None) => Some(Naming::Same),
         (Some(rename), None) => rename.full_text(report).map(|text| Naming::Rename(text.to_owned())),

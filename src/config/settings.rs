@@ -138,7 +138,7 @@ pub struct LinkConfig {
     pub rate: Option<u64>,
     /// Which topics are mirrored; at least one entry.
     pub topics: Selection,
-    /// Which groups are synchronised. Always empty in this version.
+    /// Which groups are synchronised; without an entry none is.
     pub groups: GroupSelection,
     /// Topic settings and their intervals.
     pub sync: SyncConfig,

@@ -146,6 +146,11 @@ pub(super) fn link(daemon: &DaemonConfig, link: &LinkConfig, target: &ClusterCon
             offset_sync_interval: OFFSET_SYNC_INTERVAL,
         }),
         selection: link.topics.clone(),
+        groups: sync::GroupSettings {
+            link: link.name.clone(),
+            interval: link.sync.group_interval,
+            selection: link.groups.clone(),
+        },
     }
 }
 

@@ -83,7 +83,13 @@ impl Link {
                 mirrormaker.run(lease).await;
             }
         };
-        tokio::join!(self.topics.run(lease), self.carry_out_requests(lease), self.acls.run(lease), mirrormaker);
+        tokio::join!(
+            self.topics.run(lease),
+            self.groups.run(lease),
+            self.carry_out_requests(lease),
+            self.acls.run(lease),
+            mirrormaker
+        );
     }
 
     /// Brings the link's record in order: made at the first start, with a data producer id of its own; the digest

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::types::{
-    LeaderEpoch, LinkName, PartitionIndex, ProducerEpoch, ProducerId, ResolveVerb, Sequence, SourceOffset,
-    TargetOffset, TopicId, TopicName,
+    GroupKind, GroupName, GroupPositionState, LeaderEpoch, LinkName, PartitionIndex, ProducerEpoch, ProducerId,
+    ResolveVerb, Sequence, SourceOffset, TargetOffset, TopicId, TopicName,
 };
 
 /// The key of a state record.
@@ -64,6 +64,13 @@ pub enum Key {
         /// The partition.
         partition: PartitionIndex,
     },
+    /// One consumer group of a link.
+    Group {
+        /// The link.
+        link: LinkName,
+        /// Its name at the source.
+        group: GroupName,
+    },
     /// Written by a new owner of a shard before it acts.
     Takeover {
         /// The shard: the state topic's partition.
@@ -105,6 +112,8 @@ pub enum Value {
     Map(MapRecord),
     /// Of [`Key::Resolution`].
     Resolution(ResolutionRecord),
+    /// Of [`Key::Group`].
+    Group(GroupRecord),
     /// Of [`Key::Takeover`].
     Takeover(TakeoverRecord),
     /// Of [`Key::Request`].
@@ -334,6 +343,37 @@ pub struct ResolutionRecord {
     pub who: String,
     /// When, milliseconds.
     pub at_ms: i64,
+}
+
+/// A consumer group as the owner of the link last saw it: what every daemon can tell of it, also without the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupRecord {
+    /// Its name on the target.
+    pub target_group: GroupName,
+    /// What kind it is at the source.
+    pub kind: GroupKind,
+    /// What a person should know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Its positions in mirrored topics, by source topic.
+    pub positions: BTreeMap<TopicName, Vec<GroupPositionRecord>>,
+}
+
+/// One position of a group. There may be many thousand, so the names are short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupPositionRecord {
+    /// The partition.
+    #[serde(rename = "p")]
+    pub partition: i32,
+    /// The committed offset at the source.
+    #[serde(rename = "s")]
+    pub source_offset: SourceOffset,
+    /// The committed offset on the target.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<TargetOffset>,
+    /// How it stands.
+    #[serde(rename = "is")]
+    pub state: GroupPositionState,
 }
 
 /// A new owner of a shard.

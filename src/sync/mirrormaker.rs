@@ -32,7 +32,6 @@ mod syncs;
 mod topics;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -79,23 +78,12 @@ pub struct GroupPosition {
 }
 
 /// Tells where groups are. The group sync does; tests have their own.
-pub trait GroupPositions: fmt::Debug + Send + Sync {
+pub trait GroupPositions: Send + Sync {
     /// All positions known at the moment.
     fn positions(&self) -> Vec<GroupPosition>;
 }
 
-/// The groups of a link that synchronises none.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoGroups;
-
-impl GroupPositions for NoGroups {
-    fn positions(&self) -> Vec<GroupPosition> {
-        Vec::new()
-    }
-}
-
 /// The loops that write MirrorMaker's topics for one link. Run where the link's shard is owned.
-#[derive(Debug)]
 pub struct MirrorMakerTopics {
     settings: Settings,
     source: Cluster,

@@ -59,6 +59,12 @@ impl Daemon {
         self.wait_ready();
     }
 
+    /// Kills it and starts it again.
+    pub fn restart_after_kill(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
     fn spawn(&mut self) {
         let token = self.folder.join("token");
         write_private(&token, TOKEN);

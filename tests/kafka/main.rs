@@ -18,6 +18,7 @@ mod checker;
 mod config;
 mod daemon;
 mod frame;
+mod group;
 mod jars;
 mod judge;
 mod process;

@@ -18,6 +18,7 @@ mod api_and_cli;
 mod broker_killed;
 mod compaction;
 mod drift;
+mod groups;
 mod harness_self_test;
 mod mirrormaker;
 mod old_timestamps;

@@ -27,6 +27,7 @@ fn ask(version: Version, bootstrap: &str, group: &str) -> BTreeMap<String, Strin
     let arguments = [
         "-Xmx256m".into(),
         "-XX:TieredStopAtLevel=1".into(),
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn".into(),
         "-cp".into(),
         mirror_client_class_path(version),
         program.display().to_string(),
@@ -130,7 +131,7 @@ fn heartbeats_tell_whether_the_source_is_there() {
     let on = shared();
     on.source.admin().create_topic("mm-beat", 1, &[]);
     Workload::new(&on.source.bootstrap(), "mm-beat", 1).write(100);
-    let config = Config::new("heartbeats", on.source, on.target).matching("mm-beat").line("mirrormaker_topics = true");
+    let config = Config::new("beating", on.source, on.target).matching("mm-beat").line("mirrormaker_topics = true");
     let mut daemon = Daemon::start("mm-1", &config);
     Judge::new(on.source, on.target, &["mm-beat"]).wait();
     let target = on.target.side_door();

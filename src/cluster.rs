@@ -5,6 +5,8 @@
 //! Does not know: links, positions, state. Today there is one way to a cluster, directly by `wire`; a session
 //! through a peer will be the other.
 
+mod acls;
+mod append;
 mod configs;
 mod error;
 mod fetch;
@@ -20,6 +22,8 @@ use std::sync::Arc;
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::OnceCell;
 
+pub use acls::{AclOperation, AclPermission, TopicAcl, TopicPattern};
+pub use append::Appender;
 pub use configs::ConfigEntry;
 use error::Call;
 pub use error::{ClusterError, Remedy};

@@ -140,8 +140,24 @@ pub(super) static LINK: Section = Section {
             "mirrormaker_topics",
             "boolean",
             "`false`",
-            "`false`; `true` is not available yet",
-            "write MirrorMaker's own topics as well",
+            "`true`, `false`",
+            "write MirrorMaker's own topics on the target as well, so that Java's `MirrorClient` finds its offsets; see \
+             below",
+        ),
+        row(
+            "protect",
+            "boolean",
+            "`false`",
+            "`true`, `false`",
+            "deny writing to mirror topics to everybody else who is allowed to; see below",
+        ),
+        row(
+            "own_principals",
+            "string or list",
+            "the user that the target's login names",
+            "such as `User:CN=causeway`",
+            "who causeway's daemons are on the target: never denied anything; required for `protect` and `sync.acls` \
+             with OAUTHBEARER and with client certificates",
         ),
         row(
             "topics",
@@ -160,7 +176,7 @@ pub(super) static LINK: Section = Section {
         row("sync", "table", "all its defaults", "once", "see `[link.NAME.sync]`"),
         row("tuning", "table", "all its defaults", "once", "see `[link.NAME.tuning]`"),
     ],
-    later: &[("protect", "protecting mirror topics by ACLs (`protect`) is not available yet")],
+    later: &[],
 };
 
 pub(super) static TOPICS: Section = Section {
@@ -241,8 +257,23 @@ pub(super) static SYNC: Section = Section {
             "acls",
             "boolean",
             "`false`",
-            "`false`; `true` is not available yet",
-            "the ACLs of topics follow the source",
+            "`true`, `false`",
+            "the ACLs of topics are copied from the source, rights to write left out; see below",
+        ),
+        row(
+            "acls_deletions",
+            "boolean",
+            "`false`",
+            "`true`, `false`",
+            "copied ACLs are removed when they are gone at the source",
+        ),
+        row(
+            "drift",
+            "string",
+            "`revert`",
+            "`revert`, `respect`",
+            "settings that came from the source and are changed on a mirror topic are set again, or stay until the \
+             source changes them",
         ),
         row("interval", "duration", "`10s`", "`1s` to `1h`", "how often topics, partitions and settings are compared"),
         row("group_interval", "duration", "`1s`", "`100ms` to `1h`", "how often the positions of groups are compared"),

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::quantity::{show_duration, show_rate};
 use super::settings::{LinkConfig, Offsets, Start};
 use crate::selection::{Entry, ExistingTarget, Naming, Rule, Which};
+use crate::sync::Drift;
 
 /// The link's settings by key. Values at their defaults are left out, except those whose default may change between
 /// versions: so a version with more keys still agrees with one that doesn't know them.
@@ -35,6 +36,24 @@ pub(super) fn of(link: &LinkConfig) -> BTreeMap<String, String> {
     }
     if !link.sync.configs {
         set("sync.configs", "false".to_owned());
+    }
+    if link.sync.acls {
+        set("sync.acls", "true".to_owned());
+    }
+    if link.sync.acls_deletions {
+        set("sync.acls_deletions", "true".to_owned());
+    }
+    if link.sync.drift == Drift::Respect {
+        set("sync.drift", "respect".to_owned());
+    }
+    if link.protect {
+        set("protect", "true".to_owned());
+    }
+    if !link.own_principals.is_empty() {
+        set("own_principals", format!("{:?}", link.own_principals));
+    }
+    if link.mirrormaker_topics {
+        set("mirrormaker_topics", "true".to_owned());
     }
     set("sync.interval", show_duration(link.sync.interval));
     let group_interval = show_duration(link.sync.group_interval);

@@ -15,8 +15,8 @@ pub struct UnreadableRecord(pub String);
 const VERSION: u32 = 1;
 
 /// The types of keys that this version knows.
-const TYPES: [&str; 10] =
-    ["link", "topic", "position", "plan", "map", "resolution", "group", "takeover", "request", "daemon"];
+const TYPES: [&str; 11] =
+    ["link", "topic", "position", "plan", "map", "resolution", "group", "takeover", "request", "daemon", "acls"];
 
 #[derive(Deserialize)]
 struct TypeOnly {
@@ -67,6 +67,7 @@ pub(super) fn parse_value(key: &Key, value: &[u8]) -> Result<Value, UnreadableRe
         Key::Takeover { .. } => form(key, value).map(Value::Takeover),
         Key::Request { .. } => form(key, value).map(Value::Request),
         Key::Daemon { .. } => form(key, value).map(Value::Daemon),
+        Key::Acls { .. } => form(key, value).map(Value::Acls),
     }
 }
 
@@ -99,6 +100,7 @@ pub(super) fn encode_value(key: &Key, value: &Value) -> Result<Vec<u8>, Unreadab
         (Key::Takeover { .. }, Value::Takeover(form)) => encode(form),
         (Key::Request { .. }, Value::Request(form)) => encode(form),
         (Key::Daemon { .. }, Value::Daemon(form)) => encode(form),
+        (Key::Acls { .. }, Value::Acls(form)) => encode(form),
         (key, _) => Err(UnreadableRecord(format!("{} was given a value of another kind", key_text(key)))),
     }
 }

@@ -88,6 +88,13 @@ pub enum Key {
         /// Its `daemon.id`.
         id: String,
     },
+    /// What we have added to the ACLs of a mirror topic.
+    Acls {
+        /// The link.
+        link: LinkName,
+        /// The source topic.
+        topic: TopicName,
+    },
 }
 
 /// The value of a state record; which one belongs to which key is told by the names.
@@ -113,6 +120,8 @@ pub enum Value {
     Request(RequestRecord),
     /// Of [`Key::Daemon`].
     Daemon(DaemonRecord),
+    /// Of [`Key::Acls`].
+    Acls(AclsRecord),
 }
 
 /// A link as the group knows it.
@@ -132,7 +141,7 @@ pub struct LinkRecord {
     pub digest: String,
     /// Those settings by key, so that a daemon with another file can name the key that differs.
     #[serde(default)]
-    pub meaning: std::collections::BTreeMap<String, String>,
+    pub meaning: BTreeMap<String, String>,
     /// When the link first started, by the owner's clock.
     pub created_at_ms: i64,
 }
@@ -187,6 +196,10 @@ pub struct SettingsRecord {
     pub is_history_held: bool,
     /// Names of the settings that were copied from the source topic: reset when they are reset there.
     pub copied: BTreeSet<String>,
+    /// The values that the source topic had when they were copied: what differs on the target while the source still
+    /// has them was changed there.
+    #[serde(default)]
+    pub values: BTreeMap<String, String>,
 }
 
 /// Where a partition begins that was never mirrored.
@@ -408,9 +421,36 @@ pub struct DaemonRecord {
     /// causeway's version.
     pub version: String,
     /// Digest of each link's settings in its file.
-    pub digests: std::collections::BTreeMap<LinkName, String>,
+    pub digests: BTreeMap<LinkName, String>,
     /// When it started, milliseconds.
     pub started_at_ms: i64,
     /// Where its API listens.
     pub listen: String,
+}
+
+/// What we have added to the ACLs of a mirror topic: nothing else is ever removed. Written before it is added, so some
+/// of it may not be there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclsRecord {
+    /// The mirror topic that all entries are about, by its exact name.
+    pub target_topic: TopicName,
+    /// What came from the source topic.
+    #[serde(default)]
+    pub copied: BTreeSet<AclEntry>,
+    /// What keeps others from writing.
+    #[serde(default)]
+    pub protecting: BTreeSet<AclEntry>,
+}
+
+/// One entry of an authorizer about a known topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AclEntry {
+    /// Who, such as `User:alice`.
+    pub principal: String,
+    /// From where; `*` is everywhere.
+    pub host: String,
+    /// What, as `kafka-acls` spells it.
+    pub operation: String,
+    /// Whether it takes the right, and does not give it.
+    pub is_denied: bool,
 }

@@ -1,6 +1,6 @@
 //! What the state topic says, in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::form::{key_text, parse_key, parse_value};
 use super::{
-    GroupRecord, Key, MapRecord, PlanRecord, PositionRecord, RequestRecord, ResolutionRecord, TakeoverRecord,
-    TopicRecord, Value, shard_hash,
+    AclsRecord, GroupRecord, Key, MapRecord, PlanRecord, PositionRecord, RequestRecord, ResolutionRecord,
+    TakeoverRecord, TopicRecord, Value, shard_hash,
 };
 use crate::types::{GroupName, LinkName, PartitionIndex, TopicName};
 
@@ -30,6 +30,7 @@ struct Inner {
     topics: DashMap<LinkName, BTreeSet<TopicName>>,
     chunks: DashMap<PartitionKey, BTreeSet<u32>>,
     requests: DashMap<LinkName, BTreeSet<Uuid>>,
+    acls: DashMap<LinkName, BTreeSet<TopicName>>,
     groups: DashMap<LinkName, BTreeSet<GroupName>>,
     unreadable: DashMap<(i32, Vec<u8>), Unreadable>,
     changes: watch::Sender<u64>,
@@ -56,6 +57,7 @@ impl View {
                 topics: DashMap::new(),
                 chunks: DashMap::new(),
                 requests: DashMap::new(),
+                acls: DashMap::new(),
                 groups: DashMap::new(),
                 unreadable: DashMap::new(),
                 changes: watch::Sender::new(0),
@@ -162,6 +164,17 @@ impl View {
         requests
     }
 
+    /// What was added to the ACLs of mirror topics of a link, by source topic.
+    #[must_use]
+    pub fn acls(&self, link: &LinkName) -> BTreeMap<TopicName, AclsRecord> {
+        let names = self.inner.acls.get(link).map(|found| found.value().clone()).unwrap_or_default();
+        let record = |topic: TopicName| match &*self.get(&Key::Acls { link: link.clone(), topic: topic.clone() })? {
+            Value::Acls(record) => Some((topic, record.clone())),
+            _ => None,
+        };
+        names.into_iter().filter_map(record).collect()
+    }
+
     /// All records, for listings.
     #[must_use]
     pub fn all(&self) -> Vec<(Key, Arc<Value>)> {
@@ -259,6 +272,7 @@ impl View {
             | Key::Resolution { .. }
             | Key::Takeover { .. }
             | Key::Daemon { .. } => {}
+            Key::Acls { link, topic } => note(&self.inner.acls, link.clone(), topic.clone(), is_there),
         }
     }
 }

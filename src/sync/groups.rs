@@ -33,6 +33,7 @@
 mod decide;
 mod lanes;
 mod memory;
+mod positions;
 mod read;
 mod record;
 mod report;

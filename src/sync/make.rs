@@ -7,6 +7,7 @@ use futures::StreamExt;
 use super::SyncError;
 use super::apply;
 use super::compare::{Seen, Side, Verdict, is_established};
+use super::drift;
 use super::observe::Configs;
 use super::record;
 use super::round::{Job, Jobs};
@@ -156,6 +157,9 @@ pub(super) async fn set(
         let has_local_writers = record::choice(&job.seen).is_some_and(|choice| choice.has_local_writers);
         let is_sync_on = (sync.settings.is_config_sync_on || phase == Phase::Adopting) && !has_local_writers;
         let mut changes = settings::changes(configs, at_target, &job.settings, phase, is_sync_on);
+        if is_sync_on && phase != Phase::Adopting {
+            drift::settle(sync.settings.drift, configs, at_target, &job.settings, &mut changes);
+        }
         if has_local_writers {
             changes.leave_retention(&job.settings);
         }

@@ -6,6 +6,7 @@ use crate::store::{SettingsRecord, StartAt, TopicRecord, TopicState};
 use crate::types::{TopicId, TopicName};
 
 mod compare;
+mod drift;
 mod records;
 mod settings;
 mod wishes;

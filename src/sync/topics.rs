@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::SyncError;
+use super::drift::Drift;
 use crate::cluster::{Cluster, ClusterError};
 use crate::selection::Selection;
 use crate::store::{Lease, StartAt, Store};
@@ -21,6 +22,8 @@ pub struct Settings {
     pub interval: Duration,
     /// Whether settings of source topics are followed after the mirror topic was created.
     pub is_config_sync_on: bool,
+    /// What becomes of settings that somebody changes on a mirror topic.
+    pub drift: Drift,
     /// Where topics begin that exist when the link first starts; later ones begin at their beginning.
     pub start: StartAt,
 }

@@ -4,6 +4,7 @@
 //! Promises: it fails at once with the broker's error code; it shares no code with the daemon's own client.
 //! Does not know: relays, TLS, SASL (it comes in by the side door).
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{
     AlterUserScramCredentialsRequest, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteAclsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
+    DeleteAclsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeAclsRequest, DescribeConfigsRequest,
     IncrementalAlterConfigsRequest, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
@@ -31,6 +32,8 @@ use crate::process::wait_for;
 
 const TOPIC: i8 = 2;
 const CLUSTER: i8 = 4;
+const DENY: i8 = 2;
+const ALLOW: i8 = 3;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Talks to the first broker of a list that accepts a connection.
@@ -171,6 +174,32 @@ impl Admin {
 
     /// Allows a user something, from anywhere.
     pub fn allow(&self, user: &str, acls: &[Acl]) {
+        self.add_acls(user, acls, ALLOW);
+    }
+
+    /// Denies a user something, from anywhere.
+    pub fn deny(&self, user: &str, acls: &[Acl]) {
+        self.add_acls(user, acls, DENY);
+    }
+
+    /// The entries for exactly this topic, such as `allow 3 User:app`.
+    pub fn acls_of(&self, topic: &str) -> BTreeSet<String> {
+        let request = DescribeAclsRequest::default()
+            .with_resource_type_filter(TOPIC)
+            .with_resource_name_filter(Some(text(topic)))
+            .with_pattern_type_filter(3)
+            .with_principal_filter(None)
+            .with_host_filter(None)
+            .with_operation(1)
+            .with_permission_type(1);
+        let answer = self.ask(&request, 3).expect("DescribeAcls");
+        assert_eq!(answer.error_code, 0, "{:?}", answer.error_message);
+        let permission = |number| if number == ALLOW { "allow" } else { "deny" };
+        let entries = answer.resources.iter().flat_map(|resource| &resource.acls);
+        entries.map(|e| format!("{} {} {}", permission(e.permission_type), e.operation, e.principal)).collect()
+    }
+
+    fn add_acls(&self, user: &str, acls: &[Acl], permission: i8) {
         let creation = |acl: &Acl| {
             AclCreation::default()
                 .with_resource_type(acl.resource_type)
@@ -179,7 +208,7 @@ impl Admin {
                 .with_principal(text(&format!("User:{user}")))
                 .with_host(text("*"))
                 .with_operation(acl.operation)
-                .with_permission_type(3)
+                .with_permission_type(permission)
         };
         let request = CreateAclsRequest::default().with_creations(acls.iter().map(creation).collect());
         let answer = self.ask(&request, 3).expect("CreateAcls");

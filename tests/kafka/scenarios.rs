@@ -13,12 +13,15 @@ use crate::judge::{Judge, Pairs};
 use crate::process::wait_for;
 use crate::reader::watermarks;
 
+mod acls;
 mod api_and_cli;
 mod broker_killed;
 mod compaction;
+mod drift;
 mod groups;
 mod harness_self_test;
 mod logins;
+mod mirrormaker;
 mod old_releases;
 mod old_timestamps;
 mod opposite_links;

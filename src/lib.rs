@@ -61,6 +61,7 @@ pub mod offset_map;
 pub mod selection;
 pub mod wire;
 
+pub mod emulator;
 pub mod shards;
 
 pub mod store;

@@ -1,0 +1,4 @@
+//! An in-memory Kafka.
+
+pub(crate) mod groups;
+pub(crate) mod transactions;

@@ -162,6 +162,11 @@ impl Transactions {
         }
     }
 
+    /// Whether no transaction of this id is open or ending.
+    pub(crate) fn is_idle(&self, id: &str) -> bool {
+        self.ids.get(id).is_none_or(Transaction::is_idle)
+    }
+
     /// Another broker is the coordinator now: its markers carry a higher epoch.
     pub(crate) fn moved(&mut self) {
         self.coordinator_epoch = self.coordinator_epoch.saturating_add(1);

@@ -14,7 +14,7 @@ use super::Cluster;
 use super::groups::{GroupSettings, Groups};
 use super::records;
 use super::state::State;
-use super::transactions::{Marker, Place, TransactionSettings, Transactions};
+use super::transactions::{Holder, Marker, Place, TransactionSettings, Transactions};
 
 /// The coordinators of all brokers. Which broker answers for whom is [`State::coordinator_of`]'s.
 #[derive(Debug)]
@@ -88,6 +88,21 @@ fn number(settings: &BTreeMap<String, String>, name: &str, default: i64) -> i64 
 }
 
 impl State {
+    /// InitProducerId with a transactional id, by the broker that coordinates it.
+    pub(crate) fn init_transactions(
+        &mut self,
+        broker: i32,
+        id: &str,
+        timeout_ms: i32,
+        expected: Option<Holder>,
+        now_ms: i64,
+    ) -> Result<Holder, ResponseError> {
+        let needs_producer_id = self.coordinators.transactions.needs_producer_id(id);
+        let fresh = if needs_producer_id { self.allocate_producer_id(broker) } else { -1 };
+        let mut allocate = || fresh;
+        self.coordinators.transactions.init(id, timeout_ms, expected, &mut allocate, now_ms)
+    }
+
     /// Writes the markers that are missing, as far as their leaders are there.
     pub(crate) fn write_markers(&mut self, now_ms: i64) -> Markers {
         let mut markers = Markers::default();

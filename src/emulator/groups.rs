@@ -21,7 +21,7 @@ use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseTopics;
 use kafka_protocol::messages::{
-    GroupId, HeartbeatRequest, LeaveGroupRequest, LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
+    HeartbeatRequest, LeaveGroupRequest, LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
 };
 use tokio::sync::oneshot;
 
@@ -32,7 +32,7 @@ pub(crate) use self::offsets::{Committed, Partition};
 
 use self::group::Group;
 use self::join::{JoinLimits, Joiner};
-use self::member::{SyncAnswer, text};
+use self::member::SyncAnswer;
 
 /// What a broker's settings say about groups.
 #[derive(Debug, Clone)]
@@ -347,11 +347,6 @@ impl Groups {
 /// The number of an outcome; 0 is none.
 pub(crate) fn code(outcome: Result<(), ResponseError>) -> i16 {
     outcome.err().map_or(0, |error| error.code())
-}
-
-/// An id for use in answers.
-pub(crate) fn group_id(id: &str) -> GroupId {
-    GroupId(text(id))
 }
 
 /// Looks like the random part of Kafka's member ids, and is the same in each run with the same seed.

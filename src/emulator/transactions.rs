@@ -119,6 +119,11 @@ impl Transactions {
         self.of(id)?.take_over(expected, timeout_ms, allocate, now)
     }
 
+    /// Whether the next holder of this id gets a producer id that nobody had.
+    pub(crate) fn needs_producer_id(&self, id: &str) -> bool {
+        self.ids.get(id).is_none_or(Transaction::is_exhausted)
+    }
+
     fn of(&mut self, id: &str) -> Result<&mut Transaction, ResponseError> {
         if id.is_empty() {
             return Err(ResponseError::InvalidRequest);

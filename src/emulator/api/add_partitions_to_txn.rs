@@ -49,8 +49,7 @@ impl Api for AddPartitionsToTxn {
 fn add(call: &Call, request: &AddPartitionsToTxnRequest) -> Result<(), ResponseError> {
     call.check()?;
     let id = &request.v3_and_below_transactional_id;
-    let holder =
-        Holder { producer_id: request.v3_and_below_producer_id.0, epoch: request.v3_and_below_producer_epoch };
+    let holder = Holder { producer_id: request.v3_and_below_producer_id.0, epoch: request.v3_and_below_producer_epoch };
     let now_ms = call.cluster.now_ms();
     let mut state = call.lock();
     let mut places = Vec::new();

@@ -28,8 +28,7 @@ impl Api for DescribeGroups {
 
 fn described(call: &Call, id: &GroupId) -> DescribedGroup {
     let state = call.lock();
-    let refused =
-        DescribedGroup::default().with_group_id(id.clone()).with_authorized_operations(OPERATIONS_UNKNOWN);
+    let refused = DescribedGroup::default().with_group_id(id.clone()).with_authorized_operations(OPERATIONS_UNKNOWN);
     if let Err(error) = call.check().and_then(|()| state.check_coordinator(call.broker, id)) {
         return refused.with_error_code(error.code());
     }

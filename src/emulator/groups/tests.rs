@@ -2,9 +2,14 @@ use bytes::Bytes;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
-use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
+use kafka_protocol::messages::{GroupId, JoinGroupRequest, JoinGroupResponse};
 
+use super::member::text;
 use super::*;
+
+fn group_id(id: &str) -> GroupId {
+    GroupId(text(id))
+}
 
 const SESSION_MS: i64 = 10_000;
 const REBALANCE_MS: i64 = 30_000;

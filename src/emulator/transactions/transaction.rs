@@ -65,7 +65,7 @@ pub(crate) struct Holder {
 /// No epoch was given out yet.
 const NO_EPOCH: i16 = -1;
 /// From this epoch on the next holder gets another producer id, so that a fence always has a number left.
-pub(super) const EPOCH_EXHAUSTED: i16 = i16::MAX - 1;
+const EPOCH_EXHAUSTED: i16 = i16::MAX - 1;
 
 /// A transactional id.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Transaction {
             State::Empty | State::Complete { .. } => {}
         }
         let is_current = expected.is_none_or(|expected| expected.epoch == self.holder.epoch);
-        let bumped = if self.holder.epoch >= EPOCH_EXHAUSTED && is_current {
+        let bumped = if self.is_exhausted() && is_current {
             Holder { producer_id: allocate(), epoch: 0 }
         } else if is_current || self.holder.epoch == NO_EPOCH {
             Holder { epoch: self.holder.epoch.saturating_add(1), ..self.holder }
@@ -134,6 +134,11 @@ impl Transaction {
         self.started_at = -1;
         self.updated_at = now;
         Ok(bumped)
+    }
+
+    /// Whether the epochs of this producer id are used up.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.holder.epoch >= EPOCH_EXHAUSTED
     }
 
     fn may_be(&self, expected: Holder) -> bool {

@@ -8,9 +8,11 @@
 mod configs;
 mod error;
 mod fetch;
+mod markers;
 mod offsets;
 mod permissions;
 mod producers;
+mod records_deletion;
 mod topics;
 mod trials;
 
@@ -23,6 +25,7 @@ pub use configs::ConfigEntry;
 use error::Call;
 pub use error::{ClusterError, Remedy};
 pub use fetch::{FetchedOnce, Isolation};
+pub use markers::Markers;
 pub use offsets::{EpochEnd, ListedOffset, OffsetQuery};
 pub use permissions::{Operation, Permissions, TopicPermissions};
 pub use producers::ProducerState;

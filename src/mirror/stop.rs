@@ -32,6 +32,8 @@ pub(super) enum StopReason {
     TargetRecreated { source_offset: SourceOffset },
     /// Somebody wrote with a higher producer epoch.
     Fenced { source_offset: SourceOffset },
+    /// Offsets can't stay the same, and the configuration wants nothing else.
+    Parted { because: String, source_offset: SourceOffset },
     /// The stored position and the stored plan contradict each other.
     State { message: String, source_offset: SourceOffset },
 }
@@ -51,6 +53,7 @@ impl StopReason {
             Self::ForeignWrite { .. } => "foreign_write",
             Self::TargetRecreated { .. } => "target_recreated",
             Self::Fenced { .. } => "fenced",
+            Self::Parted { .. } => "offsets_parted",
             Self::State { .. } => "state_contradiction",
         }
     }
@@ -59,7 +62,11 @@ impl StopReason {
     pub(super) fn is_breach(&self) -> bool {
         match self {
             Self::ForeignWrite { .. } | Self::TargetRecreated { .. } | Self::Fenced { .. } => true,
-            Self::Refused { .. } | Self::Batch { .. } | Self::Fetch { .. } | Self::State { .. } => false,
+            Self::Refused { .. }
+            | Self::Batch { .. }
+            | Self::Fetch { .. }
+            | Self::Parted { .. }
+            | Self::State { .. } => false,
         }
     }
 
@@ -115,6 +122,10 @@ impl StopReason {
             Self::Fenced { .. } => {
                 "a higher producer epoch was used on the target partition: it was promoted or failed over".to_owned()
             }
+            Self::Parted { because, .. } => format!(
+                "offsets can't stay the same on both sides: {because}; mend that and resolve --with retry, or go on with \
+                 translated offsets with --with translate"
+            ),
             Self::State { message, .. } => message.clone(),
         }
     }
@@ -131,7 +142,7 @@ impl StopReason {
                 FetchStop::Batch(_) => vec![Retry],
             },
             Self::ForeignWrite { expected, log_end, .. } if log_end < expected => vec![Retry, Translate, Remirror],
-            Self::ForeignWrite { .. } | Self::State { .. } => vec![Retry, Translate],
+            Self::ForeignWrite { .. } | Self::Parted { .. } | Self::State { .. } => vec![Retry, Translate],
             Self::TargetRecreated { .. } => vec![Remirror],
         }
     }
@@ -147,6 +158,7 @@ impl StopReason {
             | Self::ForeignWrite { .. }
             | Self::TargetRecreated { .. }
             | Self::Fenced { .. }
+            | Self::Parted { .. }
             | Self::State { .. } => None,
         }
     }
@@ -159,6 +171,7 @@ impl StopReason {
             | Self::ForeignWrite { source_offset, .. }
             | Self::TargetRecreated { source_offset }
             | Self::Fenced { source_offset }
+            | Self::Parted { source_offset, .. }
             | Self::State { source_offset, .. } => *source_offset,
         }
     }

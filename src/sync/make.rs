@@ -42,7 +42,7 @@ pub(super) async fn make(
                     }
                     None => continue,
                 };
-                let (configs, settings) = settings::at_creation(configs, known.as_ref());
+                let (configs, settings) = settings::at_creation(configs, known.as_ref(), sync.settings.are_offsets_preserved);
                 job.settings = settings;
                 let replication_factor = record::choice(&job.seen).and_then(|choice| choice.replication_factor);
                 let new = NewTopic { name: target_topic.clone(), partitions: count, replication_factor, configs };
@@ -148,7 +148,14 @@ pub(super) async fn set(
         };
         let phase = phase(sync, topic, job);
         let is_sync_on = sync.settings.is_config_sync_on || phase == Phase::Adopting;
-        let mut changes = settings::changes(configs, at_target, &job.settings, phase, is_sync_on);
+        let mut changes = settings::changes(
+            configs,
+            at_target,
+            &job.settings,
+            phase,
+            is_sync_on,
+            sync.settings.are_offsets_preserved,
+        );
         sync.with_memory(|memory| {
             changes.alter.retain(|name, value| {
                 let is_refused = memory.refused.get(&(target_topic.clone(), name.clone())) == Some(value);

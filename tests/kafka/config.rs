@@ -26,6 +26,10 @@ struct Link {
     name: String,
     source: String,
     target: String,
+    /// How offsets shall relate.
+    offsets: &'static str,
+    /// More lines of the link itself.
+    lines: Vec<String>,
     /// More lines of its sync table.
     sync: Vec<String>,
     /// The lines of each topics entry.
@@ -51,7 +55,15 @@ impl Config {
     /// Adds a link; what follows is about it.
     pub fn link(mut self, name: &str, source: &str, target: &str) -> Self {
         let (name, source, target) = (name.into(), source.into(), target.into());
-        self.links.push(Link { name, source, target, sync: Vec::new(), topics: Vec::new() });
+        self.links.push(Link {
+            name,
+            source,
+            target,
+            offsets: "preserve",
+            lines: Vec::new(),
+            sync: Vec::new(),
+            topics: Vec::new(),
+        });
         self
     }
 
@@ -63,6 +75,18 @@ impl Config {
     /// A topics entry with these lines.
     pub fn topics(mut self, lines: &[&str]) -> Self {
         self.last().topics.push(lines.iter().map(|l| (*l).to_owned()).collect());
+        self
+    }
+
+    /// How offsets of the last link shall relate; `preserve` unless said.
+    pub fn offsets(mut self, offsets: &'static str) -> Self {
+        self.last().offsets = offsets;
+        self
+    }
+
+    /// A line of the last link's own table.
+    pub fn line(mut self, line: &str) -> Self {
+        self.last().lines.push(line.into());
         self
     }
 
@@ -92,7 +116,7 @@ impl Config {
         for link in &self.links {
             let name = &link.name;
             let _ = writeln!(text, "\n[link.{name}]\nsource = \"{}\"\ntarget = \"{}\"", link.source, link.target);
-            let _ = writeln!(text, "offsets = \"translate\"\nstart = \"earliest\"");
+            let _ = writeln!(text, "offsets = \"{}\"\nstart = \"earliest\"\n{}", link.offsets, link.lines.join("\n"));
             for entry in &link.topics {
                 let _ = writeln!(text, "\n[[link.{name}.topics]]\n{}", entry.join("\n"));
             }

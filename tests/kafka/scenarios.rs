@@ -19,6 +19,7 @@ mod compaction;
 mod harness_self_test;
 mod old_timestamps;
 mod opposite_links;
+mod preserve;
 mod producers;
 mod responses_dropped;
 mod restart;

@@ -72,6 +72,7 @@ async fn mirror_a_topic(source: &Broker, target: &Broker) {
         interval: Duration::from_secs(1),
         is_config_sync_on: true,
         start: StartAt::Earliest,
+        are_offsets_preserved: false,
     };
     let selection = Selection::new(vec![Entry::named("orders")]).unwrap();
     let topics = TopicSync::new(settings, source.cluster_as(USER), target.cluster_as(USER), store, selection);

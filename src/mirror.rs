@@ -39,7 +39,11 @@
 
 mod append;
 mod checkpoint;
+mod fast_forward;
 pub mod fetch;
+mod fill;
+mod filler;
+mod identity;
 mod intake;
 mod live;
 pub mod loops;
@@ -55,9 +59,11 @@ mod resolution;
 mod shifted;
 mod stop;
 mod stream;
+mod take_over_identical;
 mod takeover;
 mod target;
 mod waiters;
+mod walk;
 mod watch;
 mod window;
 
@@ -68,6 +74,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
+pub use identity::OffsetsMode;
 pub use live::{Live, Registry, Snapshot};
 pub use partition::Assignment;
 pub use producer::Settings as ProduceSettings;
@@ -93,6 +100,14 @@ pub struct Settings {
     pub produce: ProduceSettings,
     /// Limits of one batch; where the target topic takes less than `batch_bytes_max`, that counts.
     pub limits: Limits,
+    /// How target offsets shall relate to source offsets.
+    pub offsets: OffsetsMode,
+    /// The most offsets by which an empty mirror partition is brought to where the copy begins.
+    pub fast_forward_max: u64,
+    /// The most offsets of one gap that are filled.
+    pub gap_fill_max: u64,
+    /// The most offsets that are filled for each record that is copied.
+    pub gap_fill_ratio_max: f64,
     /// Batches in flight per partition: brokers remember five.
     pub window_max: usize,
     /// How many records a plan guesses ahead.
@@ -116,6 +131,13 @@ struct Services {
     loops: loops::SourceProducers,
     /// The link's data producer id and epoch.
     writer: (ProducerId, ProducerEpoch),
+    /// The producer id of records that are filler, where offsets are preserved.
+    filler_id: Option<ProducerId>,
+    /// The producer ids of markers that are filler.
+    marker_ids: Vec<ProducerId>,
+    fillers: filler::Fillers,
+    /// A whole batch of filler records, once one was needed; `None` where it could not be made.
+    filler_batch: std::sync::OnceLock<Option<crate::batch::Prepared>>,
     metrics: Metrics,
     measures: measures::LinkMeasures,
 }
@@ -132,6 +154,8 @@ pub struct Parts {
     pub loops: loops::SourceProducers,
     /// The link's data producer id and epoch, stored already.
     pub writer: (ProducerId, ProducerEpoch),
+    /// The link's producer ids for filler, stored already; none where offsets are translated.
+    pub fillers: Vec<ProducerId>,
     /// Where running partitions are shown.
     pub registry: Registry,
     /// Where things are counted.
@@ -170,7 +194,7 @@ impl Mirror {
     /// A data path without partitions.
     #[must_use]
     pub fn new(settings: Settings, parts: Parts, tasks: &TaskGroup) -> Self {
-        let Parts { source, target, store, loops, writer, registry, metrics } = parts;
+        let Parts { source, target, store, loops, writer, fillers: filler_ids, registry, metrics } = parts;
         let tasks = tasks.child();
         let fetchers = fetch::Fetchers::new(settings.fetch.clone(), source.clone(), &metrics, &tasks);
         let link = settings.link.clone();
@@ -183,8 +207,22 @@ impl Mirror {
         let memory = measures::keep_memory(metrics.clone(), link.clone(), fetchers.clone());
         tasks.spawn_until_stopped("memory gauges", memory);
         let measures = measures::LinkMeasures::new(&metrics, &link);
-        let services =
-            Services { settings, source, target, store, fetchers, producers, loops, writer, metrics, measures };
+        let services = Services {
+            filler_id: filler_ids.first().copied(),
+            marker_ids: filler_ids.into_iter().skip(1).collect(),
+            fillers: filler::Fillers::new(target.clone(), &tasks),
+            filler_batch: std::sync::OnceLock::new(),
+            settings,
+            source,
+            target,
+            store,
+            fetchers,
+            producers,
+            loops,
+            writer,
+            metrics,
+            measures,
+        };
         Self { services: Arc::new(services), registry, tasks, running: HashMap::new(), left: HashMap::new() }
     }
 

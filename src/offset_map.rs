@@ -84,6 +84,36 @@ impl OffsetMap {
         self.target_end = self.target_end.max(target_end);
     }
 
+    /// Both sides are alike up to `end`: offsets without a record there count as belonging to the last run, so that
+    /// filled gaps don't make the map grow; each of them translates to itself.
+    ///
+    /// # Errors
+    /// `OutOfOrder` when one of the ends lies behind it already; the map is then as it was.
+    pub fn level(&mut self, end: i64) -> Result<(), MapError> {
+        let (Ok(source_end), Ok(target_end)) = (SourceOffset::new(end), TargetOffset::new(end)) else {
+            return Err(MapError::Malformed(format!("{end} is not an offset")));
+        };
+        let start = match self.runs.last() {
+            Some(last) if last.source.get() == last.target.get() => last.source,
+            Some(last) => {
+                last.source_end().max(SourceOffset::new(last.target_end().get()).unwrap_or(SourceOffset::ZERO))
+            }
+            None => self.source_start.max(SourceOffset::new(self.target_start.get()).unwrap_or(SourceOffset::ZERO)),
+        };
+        let target = TargetOffset::new(start.get()).unwrap_or(TargetOffset::ZERO);
+        let run = Run { source: start, target, length: source_end.distance_from(start) };
+        if source_end < self.source_end || target_end < self.target_end {
+            return Err(MapError::OutOfOrder { run, source_end: self.source_end, target_end: self.target_end });
+        }
+        match self.runs.last_mut() {
+            Some(last) if last.source == start => last.length = run.length,
+            Some(_) | None if run.length > 0 => self.runs.push(run),
+            Some(_) | None => {}
+        }
+        (self.source_end, self.target_end) = (source_end, target_end);
+        Ok(())
+    }
+
     /// Where the map begins: source offsets before are [`Translation::BelowMap`].
     #[must_use]
     pub fn source_start(&self) -> SourceOffset {

@@ -20,8 +20,8 @@ pub use handle::{Lease, Settings, ShardEvent, Store, StoreError, Write};
 pub use open::state_topic;
 pub use records::{
     AclEntry, AclsRecord, DaemonRecord, GroupPositionRecord, GroupRecord, Key, LinkRecord, LinkState, MapRecord,
-    PartitionState, PlanRecord, PositionRecord, RequestAction, RequestRecord, ResolutionRecord, SettingsRecord,
-    StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord, TopicState, Value,
+    OffsetsRecord, PartitionState, PlanRecord, PositionRecord, RequestAction, RequestRecord, ResolutionRecord,
+    SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord, TopicState, Value,
 };
 pub use shard_hash::SHARDS;
 pub use view::View;

@@ -269,6 +269,9 @@ fn topic(source_topic: &str, target_topic: &str, partitions: Vec<Partition>) -> 
 pub(crate) fn mirroring(partition: i32, lag_records: u64, lag_ms: Option<u64>) -> Partition {
     let position = 1_990_000;
     Partition {
+        offsets: TopicOffsets::Identical,
+        offsets_since: None,
+        offsets_because: None,
         partition: PartitionIndex(partition),
         state: PartitionState::Mirroring,
         source_log_start: Some(source(0)),

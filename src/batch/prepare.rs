@@ -29,6 +29,9 @@ pub struct Limits {
     pub merge_compressed_below: usize,
     /// Records of one merged batch, at most (a single source batch may have more).
     pub records_max: usize,
+    /// Whether each prepared batch holds consecutive source offsets only: a batch with holes is taken in pieces, and
+    /// nothing is merged across a hole.
+    pub is_dense: bool,
 }
 
 /// How a batch was made acceptable.
@@ -134,7 +137,10 @@ pub fn prepare(queue: &mut VecDeque<RawBatch>, from: SourceOffset, limits: &Limi
         Shape::Partial => rebuild(front, from.get(), limits)?,
     };
     let next_source = next_source(&front.header)?.max(from);
-    queue.pop_front();
+    // The first piece of a batch with holes leaves the others for the next time.
+    if prepared.as_ref().is_none_or(|prepared| prepared.next_source >= next_source) {
+        queue.pop_front();
+    }
     Ok(prepared.map_or(Step::Skip { next_source }, Step::Send))
 }
 
@@ -218,11 +224,14 @@ fn rebuild(batch: &RawBatch, from: i64, limits: &Limits) -> Result<Option<Prepar
     let records = super::record::decompress(&batch.header, &batch.body(), limits.decompressed_bytes_max)?;
     let header = &batch.header;
     let mut rewriter = Rewriter::with_capacity(records.len(), usize::try_from(header.record_count).unwrap_or(0));
+    if limits.is_dense {
+        rewriter.stop_at_holes();
+    }
     rewriter.append(header, &records, from).map_err(|refusal| refusal.into_error(header))?;
     if rewriter.count() == 0 {
         return Ok(None);
     }
-    let next_source = header.last_offset().saturating_add(1);
+    let next_source = rewriter.stopped_at().unwrap_or_else(|| header.last_offset().saturating_add(1));
     rewriter.finish(header, header.codec()?, next_source, 1, Surgery::Rebuild).map(Some)
 }
 

@@ -30,6 +30,7 @@ const LIMITS: Limits = Limits {
     decompressed_bytes_max: 16_000_000,
     merge_compressed_below: 65_536,
     records_max: 100_000,
+    is_dense: false,
 };
 
 fn record(offset: i64, timestamp: i64, value: &str) -> Record {

@@ -118,9 +118,32 @@ pub(super) static LINK: Section = Section {
         row(
             "offsets",
             "string",
-            "`translate`",
-            "`translate`; `preserve` and `preserve-or-stop` are not available yet",
-            "how source and target offsets relate",
+            "`preserve`",
+            "`preserve`, `preserve-or-stop`, `translate`",
+            "how source and target offsets relate: the same, with an exact map from where that is impossible; the same, \
+             or the partition stops; as they come, with an exact map",
+        ),
+        row(
+            "fast_forward_max",
+            "integer",
+            "`1000000000`",
+            "0 to 1000000000000",
+            "the most offsets by which an empty mirror partition is brought to the source's first one (about 0.6 bytes \
+             each, for a moment); a partition that needs more has its offsets translated",
+        ),
+        row(
+            "gap_fill_max",
+            "integer",
+            "`1000`",
+            "0 to 1000000000000",
+            "the most offsets without a record, in one place, that are filled to keep offsets the same",
+        ),
+        row(
+            "gap_fill_ratio_max",
+            "number",
+            "`1.0`",
+            "0.0 to 1000.0",
+            "the most offsets that are filled for each record that is copied, over about the last million",
         ),
         row(
             "start",

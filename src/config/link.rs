@@ -44,6 +44,9 @@ fn read_one<'t>(report: &mut Report<'t>, name: LinkName, value: &Value<'t>) -> O
     let source = cluster(report, &table, "source");
     let target = cluster(report, &table, "target");
     let offsets = offsets(report, &table);
+    let fast_forward_max = count(report, &table, "fast_forward_max", FAST_FORWARD_MAX);
+    let gap_fill_max = count(report, &table, "gap_fill_max", GAP_FILL_MAX);
+    let gap_fill_ratio_max = ratio(report, &table, "gap_fill_ratio_max");
     let start = start(report, &table);
     let rate = rate(report, &table);
     let mirrormaker_topics = switch(report, &table, "mirrormaker_topics");
@@ -62,6 +65,9 @@ fn read_one<'t>(report: &mut Report<'t>, name: LinkName, value: &Value<'t>) -> O
             source: source.as_ref()?.0.clone(),
             target: target.as_ref()?.0.clone(),
             offsets: offsets?,
+            fast_forward_max: fast_forward_max?,
+            gap_fill_max: gap_fill_max?,
+            gap_fill_ratio_max: gap_fill_ratio_max?,
             start: start?,
             rate: rate.ok()?,
             topics: topics?,
@@ -94,14 +100,41 @@ fn cluster<'t>(report: &mut Report<'t>, table: &Table<'t>, key: &str) -> Option<
 }
 
 fn offsets<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Offsets> {
-    let Some(value) = table.get("offsets") else { return Some(Offsets::Translate) };
+    let Some(value) = table.get("offsets") else { return Some(Offsets::Preserve) };
     let text = value.text(report)?;
-    if let "preserve" | "preserve-or-stop" = text {
-        let help = "write offsets = \"translate\": offsets that happen to be equal stay equal".to_owned();
-        report.refuse(&value.place, format!("`offsets = \"{text}\"` is not available yet"), Some(help));
-        return None;
+    let options = [
+        ("preserve", Offsets::Preserve),
+        ("preserve-or-stop", Offsets::PreserveOrStop),
+        ("translate", Offsets::Translate),
+    ];
+    report.choose(&value.place, text, &options)
+}
+
+/// `fast_forward_max`: two minutes and 0.6 GB.
+pub(super) const FAST_FORWARD_MAX: u64 = 1_000_000_000;
+/// `gap_fill_max`.
+pub(super) const GAP_FILL_MAX: u64 = 1_000;
+/// `gap_fill_ratio_max`.
+pub(super) const GAP_FILL_RATIO_MAX: f64 = 1.0;
+
+/// A number of offsets.
+fn count<'t>(report: &mut Report<'t>, table: &Table<'t>, key: &str, default: u64) -> Option<u64> {
+    table.get(key).map_or(Some(default), |value| value.integer(report, 0..=1_000_000_000_000))
+}
+
+/// Offsets for each record.
+fn ratio<'t>(report: &mut Report<'t>, table: &Table<'t>, key: &str) -> Option<f64> {
+    let Some(value) = table.get(key) else { return Some(GAP_FILL_RATIO_MAX) };
+    let number = match value.parsed {
+        DeValue::Integer(number) => number.as_str().parse().ok(),
+        DeValue::Float(number) => number.as_str().parse().ok(),
+        _ => None,
+    };
+    let ratio = number.filter(|ratio: &f64| (0.0..=1_000.0).contains(ratio));
+    if ratio.is_none() {
+        report.refuse(&value.place, format!("`{key}` is a number from 0.0 to 1000.0"), None);
     }
-    report.choose(&value.place, text, &[("translate", Offsets::Translate)])
+    ratio
 }
 
 fn start<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Start> {

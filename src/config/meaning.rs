@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use super::link::{FAST_FORWARD_MAX, GAP_FILL_MAX, GAP_FILL_RATIO_MAX};
 use super::quantity::{show_duration, show_rate};
 use super::settings::{LinkConfig, Offsets, Start};
 use crate::selection::{Entry, ExistingTarget, Naming, Rule, Which};
@@ -20,9 +21,20 @@ pub(super) fn of(link: &LinkConfig) -> BTreeMap<String, String> {
     set(
         "offsets",
         match link.offsets {
+            Offsets::Preserve => "preserve".to_owned(),
+            Offsets::PreserveOrStop => "preserve-or-stop".to_owned(),
             Offsets::Translate => "translate".to_owned(),
         },
     );
+    if link.fast_forward_max != FAST_FORWARD_MAX {
+        set("fast_forward_max", link.fast_forward_max.to_string());
+    }
+    if link.gap_fill_max != GAP_FILL_MAX {
+        set("gap_fill_max", link.gap_fill_max.to_string());
+    }
+    if (link.gap_fill_ratio_max - GAP_FILL_RATIO_MAX).abs() > f64::EPSILON {
+        set("gap_fill_ratio_max", link.gap_fill_ratio_max.to_string());
+    }
     set(
         "start",
         match link.start {

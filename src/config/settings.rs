@@ -132,6 +132,12 @@ pub struct LinkConfig {
     pub target: ClusterName,
     /// How source and target offsets relate.
     pub offsets: Offsets,
+    /// The most offsets by which an empty mirror partition is brought to the source's log start.
+    pub fast_forward_max: u64,
+    /// The most offsets of one gap that are filled.
+    pub gap_fill_max: u64,
+    /// The most offsets that are filled for each record that is copied, over the last million.
+    pub gap_fill_ratio_max: f64,
     /// Where topics begin that exist when the link first starts. Later ones begin at their beginning.
     pub start: Start,
     /// The most that is copied, in bytes a second; no limit when there is none.
@@ -159,6 +165,10 @@ pub struct LinkConfig {
 /// How source and target offsets relate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offsets {
+    /// Every record has the same offset on both sides, as long as that is possible; from there on the exact map tells.
+    Preserve,
+    /// Every record has the same offset on both sides; a partition where that is impossible stops.
+    PreserveOrStop,
     /// They may differ; the exact map tells how.
     Translate,
 }
@@ -169,6 +179,7 @@ impl Offsets {
     pub const fn may_differ(self) -> bool {
         match self {
             Self::Translate => true,
+            Self::Preserve | Self::PreserveOrStop => false,
         }
     }
 }

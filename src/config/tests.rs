@@ -95,7 +95,7 @@ fn ten_lines_are_enough_and_the_rest_has_defaults() {
     assert!(TopicName::new(&config.daemon.id).is_ok());
     let link = only_link(&config);
     assert_eq!((link.source.as_str(), link.target.as_str()), ("a", "b"));
-    assert_eq!((link.offsets, link.start, link.rate), (Offsets::Translate, Start::Earliest, None));
+    assert_eq!((link.offsets, link.start, link.rate), (Offsets::Preserve, Start::Earliest, None));
     assert_eq!(link.sync.interval, Duration::from_secs(10));
     assert!(link.sync.configs && !link.sync.acls && !link.mirrormaker_topics);
     assert_eq!(link.tuning.buffer_bytes_max, 64 << 20);

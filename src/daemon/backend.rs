@@ -8,7 +8,7 @@ use super::partitions::Shown;
 use super::side::Side;
 use crate::api::json::{self, OffsetsMode, OrderAction, TopicSelection};
 use crate::api::{ApiError, Backend, BoxFuture, KnownOffset, TranslateQuestion};
-use crate::config::LinkConfig;
+use crate::config::{LinkConfig, Offsets};
 use crate::link::{Preview, settled_preview};
 use crate::store::{Key, LinkRecord, LinkState, RequestAction, RequestRecord, Store, TopicState, Value};
 use crate::types::{GroupName, LinkName, TopicName, TopicPartition};
@@ -44,7 +44,11 @@ impl Daemon {
             source_cluster_id: record.as_ref().map(|record| record.source_cluster_id.clone()),
             target_cluster_id: record.as_ref().map(|record| record.target_cluster_id.clone()),
             state,
-            offsets: OffsetsMode::Translate,
+            offsets: match config.offsets {
+                Offsets::Preserve => OffsetsMode::Preserve,
+                Offsets::PreserveOrStop => OffsetsMode::PreserveOrStop,
+                Offsets::Translate => OffsetsMode::Translate,
+            },
             served_here: true,
             config_mismatch: record.as_ref().and_then(|record| mismatch(config, record)),
             problems,

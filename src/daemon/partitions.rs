@@ -2,7 +2,7 @@
 
 use crate::api::json;
 use crate::mirror::{Registry, Snapshot, stored_map};
-use crate::store::{PartitionState, StatusRecord, StopRecord, Store, TopicRecord, TopicState};
+use crate::store::{OffsetsRecord, PartitionState, StatusRecord, StopRecord, Store, TopicRecord, TopicState};
 use crate::types::{LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicName, TopicPartition, Translation};
 
 /// Answers from the state of one target cluster.
@@ -38,7 +38,7 @@ impl Shown<'_> {
             TopicState::Paused => json::TopicState::Paused,
             TopicState::Mirroring => json::TopicState::worst_of(&partitions),
         };
-        let is_identical = partitions.iter().all(is_identical);
+        let is_identical = partitions.iter().all(|partition| partition.offsets == json::TopicOffsets::Identical);
         let offsets = if is_identical { json::TopicOffsets::Identical } else { json::TopicOffsets::Translated };
         json::Topic {
             source_topic: topic,
@@ -75,7 +75,7 @@ impl Shown<'_> {
             return unknown(index, is_paused);
         };
         let position = (Some(record.source_position), Some(record.target_position));
-        let mut shown = partition(index, position, &record.status);
+        let mut shown = related(partition(index, position, &record.status), record.offsets.as_ref());
         if is_paused && shown.state != json::PartitionState::Stopped {
             shown.state = json::PartitionState::Paused;
         }
@@ -101,17 +101,28 @@ impl Shown<'_> {
     }
 }
 
-/// Whether the next record gets the offset that it has at the source. Offsets that parted once never meet again by
-/// themselves, so the ends tell.
-fn is_identical(partition: &json::Partition) -> bool {
-    match (partition.source_position, partition.target_position) {
-        (Some(source), Some(target)) => source.get() == target.get(),
-        (_, _) => true,
+/// With how its offsets relate to the source's. Where they are as they come they may happen to be the same: offsets
+/// that parted once never meet again by themselves, so the ends tell.
+fn related(mut partition: json::Partition, offsets: Option<&OffsetsRecord>) -> json::Partition {
+    let ends = partition.source_position.zip(partition.target_position);
+    let is_same = match offsets {
+        Some(OffsetsRecord::Identical { .. } | OffsetsRecord::FastForwarding { .. }) => true,
+        Some(OffsetsRecord::Translated { since: Some(_), .. }) => false,
+        Some(OffsetsRecord::Translated { since: None, .. }) | None => {
+            ends.is_none_or(|(source, target)| source.get() == target.get())
+        }
+    };
+    partition.offsets = if is_same { json::TopicOffsets::Identical } else { json::TopicOffsets::Translated };
+    if let Some(OffsetsRecord::Translated { since, because }) = offsets {
+        partition.offsets_since = *since;
+        partition.offsets_because.clone_from(because);
     }
+    partition
 }
 
 fn shown_live(index: PartitionIndex, snapshot: &Snapshot) -> json::Partition {
-    partition(index, (snapshot.source_position, snapshot.target_position), &snapshot.status)
+    let shown = partition(index, (snapshot.source_position, snapshot.target_position), &snapshot.status);
+    related(shown, snapshot.offsets.as_ref())
 }
 
 fn partition(
@@ -124,6 +135,9 @@ fn partition(
     json::Partition {
         partition: index,
         state: state(status.state),
+        offsets: json::TopicOffsets::Identical,
+        offsets_since: None,
+        offsets_because: None,
         source_log_start: status.source_log_start,
         source_high_watermark: status.source_high_watermark,
         source_last_stable: status.source_last_stable,
@@ -148,6 +162,9 @@ fn unknown(index: PartitionIndex, is_paused: bool) -> json::Partition {
     json::Partition {
         partition: index,
         state: if is_paused { json::PartitionState::Paused } else { json::PartitionState::Starting },
+        offsets: json::TopicOffsets::Identical,
+        offsets_since: None,
+        offsets_because: None,
         source_log_start: None,
         source_high_watermark: None,
         source_last_stable: None,
@@ -166,6 +183,7 @@ fn unknown(index: PartitionIndex, is_paused: bool) -> json::Partition {
 fn state(state: PartitionState) -> json::PartitionState {
     match state {
         PartitionState::Mirroring => json::PartitionState::Mirroring,
+        PartitionState::FastForwarding => json::PartitionState::FastForwarding,
         PartitionState::Starting => json::PartitionState::Starting,
         PartitionState::Paused => json::PartitionState::Paused,
         PartitionState::Stopped => json::PartitionState::Stopped,

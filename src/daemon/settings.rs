@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api;
 use crate::batch::Limits;
-use crate::config::{ClusterConfig, Config, DaemonConfig, LinkConfig, Start};
+use crate::config::{ClusterConfig, Config, DaemonConfig, LinkConfig, Offsets, Start};
 use crate::link;
 use crate::mirror;
 use crate::mirror::fetch;
@@ -123,6 +123,7 @@ pub(super) fn link(daemon: &DaemonConfig, link: &LinkConfig, target: &ClusterCon
             interval: link.sync.interval,
             is_config_sync_on: link.sync.configs,
             drift: link.sync.drift,
+            are_offsets_preserved: mirror_offsets(link).is_preserved(),
             start: match link.start {
                 Start::Earliest => StartAt::Earliest,
                 Start::Latest => StartAt::Latest,
@@ -179,11 +180,24 @@ fn mirror(daemon: &DaemonConfig, link: &LinkConfig) -> mirror::Settings {
             decompressed_bytes_max: DECOMPRESSED_BYTES_MAX,
             merge_compressed_below: MERGE_COMPRESSED_BELOW,
             records_max: RECORDS_MAX,
+            is_dense: false,
         },
+        offsets: mirror_offsets(link),
+        fast_forward_max: link.fast_forward_max,
+        gap_fill_max: link.gap_fill_max,
+        gap_fill_ratio_max: link.gap_fill_ratio_max,
         window_max: 5,
         plan_ahead: PLAN_AHEAD,
         checkpoint_interval: Duration::from_millis(800),
         observe_timeout: Duration::from_secs(30),
         producer_expiration: Duration::from_hours(24),
+    }
+}
+
+fn mirror_offsets(link: &LinkConfig) -> mirror::OffsetsMode {
+    match link.offsets {
+        Offsets::Preserve => mirror::OffsetsMode::Preserve,
+        Offsets::PreserveOrStop => mirror::OffsetsMode::PreserveOrStop,
+        Offsets::Translate => mirror::OffsetsMode::Translate,
     }
 }

@@ -9,6 +9,16 @@ use crate::store::{Key, Lease, LinkRecord, LinkState, StoreError, Value, Write};
 use crate::tasks::{Backoff, TaskGroup};
 use crate::types::{ProducerEpoch, ProducerId};
 
+/// Producer ids for filler: one for records, and as many for markers as one request can write to a partition.
+const FILLERS: usize = 33;
+
+/// Producer ids that were allocated and are not known to be stored.
+#[derive(Default)]
+struct Allocated {
+    writer: Option<(ProducerId, ProducerEpoch)>,
+    fillers: Vec<ProducerId>,
+}
+
 /// The control loops, while they run.
 pub(super) struct Control {
     link: Arc<Link>,
@@ -67,7 +77,7 @@ impl Control {
 impl Link {
     async fn control(&self, lease: &Lease) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-        let mut allocated = None;
+        let mut allocated = Allocated::default();
         loop {
             match self.keep_record(lease, &mut allocated).await {
                 Ok(()) => break,
@@ -94,34 +104,33 @@ impl Link {
 
     /// Brings the link's record in order: made at the first start, with a data producer id of its own; the digest
     /// follows the file of whoever owns the link. `allocated` outlives an attempt.
-    async fn keep_record(
-        &self,
-        lease: &Lease,
-        allocated: &mut Option<(ProducerId, ProducerEpoch)>,
-    ) -> Result<(), ControlError> {
+    async fn keep_record(&self, lease: &Lease, allocated: &mut Allocated) -> Result<(), ControlError> {
         let is = (self.parts.source.id().await?, self.parts.target.id().await?);
         let record = if let Some(record) = self.record() {
             let was = (record.source_cluster_id.clone(), record.target_cluster_id.clone());
             if was != is {
                 return Err(ControlError::OtherClusters { link: self.name().to_string(), was, is });
             }
-            if record.digest == self.settings.digest {
+            let fillers = self.fillers(&record.fillers, allocated).await?;
+            if record.digest == self.settings.digest && record.fillers == fillers {
                 return Ok(());
             }
             let (digest, meaning) = (self.settings.digest.clone(), self.settings.meaning.clone());
-            LinkRecord { digest, meaning, ..record }
+            LinkRecord { digest, meaning, fillers, ..record }
         } else {
             // A write that failed may be there all the same, and be obeyed: the next one must say the same.
-            let (producer_id, producer_epoch) = match *allocated {
+            let (producer_id, producer_epoch) = match allocated.writer {
                 Some(allocated) => allocated,
-                None => *allocated.insert(self.parts.target.allocate_producer_id().await?),
+                None => *allocated.writer.insert(self.parts.target.allocate_producer_id().await?),
             };
+            let fillers = self.fillers(&[], allocated).await?;
             tracing::info!(link = %self.name(), %producer_id, "the link starts for the first time");
             LinkRecord {
                 source_cluster_id: is.0,
                 target_cluster_id: is.1,
                 producer_id,
                 producer_epoch,
+                fillers,
                 state: LinkState::Active,
                 digest: self.settings.digest.clone(),
                 meaning: self.settings.meaning.clone(),
@@ -131,5 +140,16 @@ impl Link {
         let key = Key::Link { link: self.name().clone() };
         self.parts.store.write(lease, vec![Write::Put(key, Value::Link(record))]).await?;
         Ok(())
+    }
+
+    /// The producer ids that write filler: those there are, and what is missing of them where offsets are preserved.
+    async fn fillers(&self, known: &[ProducerId], allocated: &mut Allocated) -> Result<Vec<ProducerId>, ClusterError> {
+        if !self.settings.mirror.offsets.is_preserved() {
+            return Ok(known.to_vec());
+        }
+        while known.len() + allocated.fillers.len() < FILLERS {
+            allocated.fillers.push(self.parts.target.allocate_producer_id().await?.0);
+        }
+        Ok(known.iter().chain(&allocated.fillers).copied().take(FILLERS).collect())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{DRAIN_LIMIT, Leases, Link};
 use crate::cluster::ClusterError;
 use crate::mirror::loops::SourceProducers;
-use crate::mirror::{self, Assignment, Farewell, Mirror};
+use crate::mirror::{self, Assignment, Farewell, Mirror, OffsetsMode};
 use crate::store::{Lease, LinkRecord, LinkState, StartAt, TopicRecord, TopicState};
 use crate::tasks::TaskGroup;
 use crate::types::{PartitionIndex, TopicName, TopicPartition};
@@ -31,7 +31,9 @@ impl Workers {
     pub(super) async fn keep(&mut self, leases: &Leases, stopping: &TaskGroup) {
         let Some(record) = self.link.record() else { return };
         let wanted = self.wanted(leases, &record);
-        if self.mirror.is_none() && !wanted.is_empty() {
+        // The owner of the link stores the producer ids for filler before anybody needs them.
+        let is_ready = !record.fillers.is_empty() || !self.link.settings.mirror.offsets.is_preserved();
+        if self.mirror.is_none() && !wanted.is_empty() && is_ready {
             tokio::select! {
                 () = stopping.stopped() => return,
                 () = self.open(&record) => {}
@@ -74,7 +76,10 @@ impl Workers {
             for index in (0..record.partitions).map(PartitionIndex) {
                 let shard = store.shard_of_partition(self.link.name(), &topic, index);
                 if let Some(lease) = leases.get(&shard) {
-                    let assignment = assignment(&topic, &record, index, lease);
+                    let assignment = Assignment {
+                        offsets: self.link.settings.mirror.offsets,
+                        ..assignment(&topic, &record, index, lease)
+                    };
                     wanted.insert(assignment.source.clone(), assignment);
                 }
             }
@@ -123,6 +128,7 @@ impl Link {
             store: self.parts.store.clone(),
             loops,
             writer: (record.producer_id, record.producer_epoch),
+            fillers: record.fillers.clone(),
             registry: self.parts.registry.clone(),
             metrics: self.parts.metrics.clone(),
         };
@@ -141,6 +147,7 @@ fn assignment(topic: &TopicName, record: &TopicRecord, index: PartitionIndex, le
         start: if index.0 < record.start_partitions { record.start } else { StartAt::Earliest },
         priority: record.priority,
         has_local_writers: record.has_local_writers,
+        offsets: OffsetsMode::Translate,
         lease: lease.clone(),
     }
 }

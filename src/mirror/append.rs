@@ -4,6 +4,7 @@
 //! Promises: an append without a good answer holds up everything behind it until the target's log was looked at.
 //! Does not know: where batches come from.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -54,6 +55,9 @@ impl Stream<'_> {
     fn stamp_next(&mut self) -> bool {
         let target = self.next_target();
         let Some(front) = self.ready.front() else { return false };
+        if self.is_identical && front.runs.first().is_none_or(|run| run.source.get() != target.get()) {
+            return false;
+        }
         if !self.plan.covers(target, &front.runs) {
             return false;
         }
@@ -72,7 +76,7 @@ impl Stream<'_> {
     /// takes any sequence: if the first of two appends failed and the second landed, the order would be lost. And
     /// records older than the state's expiration leave none behind.
     fn may_send(&self) -> bool {
-        if self.window.is_unsettled() {
+        if self.window.is_unsettled() || self.filling.is_some() {
             return false;
         }
         let under_way = self.window.under_way();
@@ -169,6 +173,11 @@ impl Stream<'_> {
 
     /// The former owner's batch is there instead of ours, from `base` on: its plan says which records those are.
     pub(super) fn follow_predecessor(&mut self, from: TargetOffset, to: TargetOffset, base: TargetOffset) -> Ended {
+        if self.is_identical {
+            // The next take-over finds it in the log, and must know whose it is.
+            self.partition.former_at.store(from.get(), Ordering::Relaxed);
+            return Ended::Again;
+        }
         let runs = self.plan.inherited_between(from, to);
         let mut live = self.partition.live.lock();
         let Some(position) = live.position.as_mut() else { return Ended::Again };

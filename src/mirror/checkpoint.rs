@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::partition::Ended;
 use super::plan::{Plan, lay_out};
-use super::position::Position;
 use super::stream::Stream;
+use super::take_over_identical::same_on_both_sides;
 use crate::batch::SourceRun;
 use crate::store::{StoreError, Write};
 use crate::types::TargetOffset;
@@ -27,6 +27,9 @@ const AGAIN_AFTER: Duration = Duration::from_millis(200);
 impl Stream<'_> {
     /// Whether all ready batches may be sent as far as the stored plan goes.
     pub(super) fn is_ready_planned(&self) -> bool {
+        if self.is_identical {
+            return self.is_ready_planned_in_place();
+        }
         let mut target = self.next_target();
         self.ready.iter().all(|prepared| {
             let is_planned = self.plan.covers(target, &prepared.runs);
@@ -63,6 +66,9 @@ impl Stream<'_> {
 
     /// The target offset behind all that was fetched.
     fn guess_begins_at(&self) -> TargetOffset {
+        if self.is_identical {
+            return TargetOffset::new(self.intake.scanned_to().get()).unwrap_or(TargetOffset::ZERO);
+        }
         let (runs, _) = self.intake.dense_runs(self.next_source());
         let ready: u64 = self.ready.iter().map(|prepared| u64::from(prepared.record_count)).sum();
         let queued: u64 = runs.iter().map(|run| run.length).sum();
@@ -76,6 +82,10 @@ impl Stream<'_> {
             return false;
         }
         let target = self.guess_begins_at();
+        if self.is_identical {
+            return !self.plan.is_gap(self.known_end(), target)
+                || self.plan.end().is_none_or(|end| end < target.plus(self.guess / 2));
+        }
         let expected = self.plan.expect(target, self.intake.scanned_to(), self.guess / 2);
         !self.plan.covers(target, &expected)
     }
@@ -83,7 +93,10 @@ impl Stream<'_> {
     /// Everything that is known of what comes next, from the acknowledged position on, and a guess beyond. No more of
     /// it than a state record holds, but always the next batch.
     fn wanted_plan(&self) -> Plan {
-        let start = self.partition.live.lock().position.as_ref().map_or(TargetOffset::ZERO, Position::place);
+        let (start, sequence) = match self.partition.live.lock().position.as_ref() {
+            Some(position) => (position.place(), position.sequence()),
+            None => return Plan::default(),
+        };
         let mut known: Vec<SourceRun> =
             self.window.batches().flat_map(|batch| batch.prepared.runs.iter().copied()).collect();
         let mut is_all = true;
@@ -99,6 +112,13 @@ impl Stream<'_> {
             is_all = is_queue_known && known.len() + in_queue.len() <= PLAN_RUNS_MAX;
             known.extend(in_queue.into_iter().take(PLAN_RUNS_MAX.saturating_sub(known.len())));
         }
+        if self.is_identical {
+            if is_all {
+                known.extend(self.plan.expect_identical(self.intake.scanned_to(), self.guess));
+            }
+            let inherited = self.plan.left_of_former(sequence);
+            return Plan::identical(same_on_both_sides(known), sequence, inherited, sequence).unwrap_or_default();
+        }
         if is_all {
             let target = start.plus(known.iter().map(|run| run.length).sum());
             known.extend(self.plan.expect(target, self.intake.scanned_to(), self.guess));
@@ -106,6 +126,28 @@ impl Stream<'_> {
         let runs = lay_out(start, known);
         let inherited = self.plan.inherited().iter().filter(|run| run.target_end() > start).copied().collect();
         Plan::from_runs(runs, inherited).unwrap_or_default()
+    }
+
+    /// The same where every record has its own place: what lies between two batches must be planned as a gap.
+    fn is_ready_planned_in_place(&self) -> bool {
+        let mut at = self.next_target();
+        self.ready.iter().all(|prepared| {
+            let start = prepared.runs.first().and_then(|run| TargetOffset::new(run.source.get()).ok());
+            let Some(start) = start else { return false };
+            let is_planned = self.plan.is_gap(at, start) && self.plan.covers(start, &prepared.runs);
+            at = start.plus(u64::from(prepared.record_count));
+            is_planned
+        })
+    }
+
+    /// Where the last record ends that was fetched.
+    fn known_end(&self) -> TargetOffset {
+        let (runs, _) = self.intake.dense_runs(self.next_source());
+        let queued = runs.last().map(|run| run.source.plus(run.length));
+        let ready =
+            || self.ready.back().and_then(|prepared| prepared.runs.last()).map(|run| run.source.plus(run.length));
+        let end = queued.or_else(ready).and_then(|end| TargetOffset::new(end.get()).ok());
+        end.unwrap_or_else(|| self.next_target())
     }
 
     /// Writes a checkpoint when one is due.

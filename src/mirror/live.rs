@@ -16,7 +16,7 @@ use super::marks::Marks;
 use super::position::Position;
 use super::waiters::Waiters;
 use crate::cluster::ClusterError;
-use crate::store::{Lease, PartitionState, StatusRecord, StopRecord};
+use crate::store::{Lease, OffsetsRecord, PartitionState, StatusRecord, StopRecord};
 use crate::types::{ClusterName, LinkName, SourceOffset, TargetOffset, TopicPartition, Translation};
 
 /// A mirror partition that this daemon works on.
@@ -89,6 +89,8 @@ pub struct Snapshot {
     pub source_position: Option<SourceOffset>,
     /// The target offset of the next record, once known.
     pub target_position: Option<TargetOffset>,
+    /// How target offsets relate to source offsets, once known.
+    pub offsets: Option<OffsetsRecord>,
     /// The rest.
     pub status: StatusRecord,
     /// What hinders it at the moment without stopping it.
@@ -149,6 +151,7 @@ impl Live {
         Snapshot {
             source_position: inner.position.as_ref().map(Position::source),
             target_position: inner.position.as_ref().map(Position::target),
+            offsets: inner.position.as_ref().map(|position| position.relation().to_record()),
             status: inner.status(&self.daemon),
             trouble: inner.troubles().map(|trouble| trouble.message.clone()).next(),
             denied_by: inner.troubles().find_map(|trouble| trouble.denied_by.clone()),

@@ -66,6 +66,10 @@ pub(super) struct LinkMeasures {
     pub(super) asked_again: Counter,
     /// Writes of state that failed and are made again.
     pub(super) written_again: Counter,
+    /// Offsets without a record that were filled.
+    pub(super) filled: Counter,
+    /// Offsets by which empty mirror partitions were brought forward.
+    pub(super) fast_forwarded: Counter,
 }
 
 impl LinkMeasures {
@@ -79,11 +83,18 @@ impl LinkMeasures {
             settled: retries("settle"),
             asked_again: retries("ask"),
             written_again: retries("state"),
+            filled: metrics.counter(names::FILLED_OFFSETS_TOTAL, &[("link", name)]),
+            fast_forwarded: metrics.counter(names::FAST_FORWARDED_OFFSETS_TOTAL, &[("link", name)]),
         }
     }
 
     pub(super) fn stop(&self, reason: &str) {
         self.metrics.counter(names::STOPS_TOTAL, &[("link", self.link.as_str()), ("reason", reason)]).increment(1);
+    }
+
+    /// The offsets of a partition are translated from now on, although they were to be the same.
+    pub(super) fn fallback(&self) {
+        self.metrics.counter(names::FALLBACKS_TOTAL, &[("link", self.link.as_str())]).increment(1);
     }
 
     pub(super) fn breach(&self, reason: &str) {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Services;
 use super::fetch::Subscription;
+use super::identity::OffsetsMode;
 use super::live::Live;
 use super::measures::Measures;
 use super::plan::Plan;
@@ -48,6 +49,8 @@ pub struct Assignment {
     pub priority: i32,
     /// Whether applications on the target write to the mirror topic as well.
     pub has_local_writers: bool,
+    /// How target offsets shall relate to source offsets.
+    pub offsets: OffsetsMode,
     /// The proof that the partition is ours.
     pub lease: Lease,
 }
@@ -65,6 +68,7 @@ impl Assignment {
             start: _,
             priority,
             has_local_writers,
+            offsets,
             lease: _,
         } = self;
         *source == other.source
@@ -74,6 +78,7 @@ impl Assignment {
             && *batch_bytes_max == other.batch_bytes_max
             && *priority == other.priority
             && *has_local_writers == other.has_local_writers
+            && *offsets == other.offsets
     }
 }
 
@@ -91,6 +96,8 @@ pub(super) enum Ended {
     Over,
     /// Look at the target again, then go on from there.
     Again,
+    /// The same, and offsets part there, for this reason.
+    Parted(String),
     /// Can't go on without a person.
     Stopped(StopReason),
 }
@@ -109,6 +116,10 @@ pub(super) struct Partition {
     batch_bytes_max: AtomicUsize,
     /// Source batches before this offset are not merged: the target refused one of them.
     apart_until: AtomicI64,
+    /// Why offsets are to part at the next take-over.
+    pub(super) parting: Option<String>,
+    /// The target offset of a batch that is known to be the former owner's; -1 for none.
+    pub(super) former_at: AtomicI64,
 }
 
 impl Partition {
@@ -122,14 +133,26 @@ impl Partition {
         let merge_bytes_max = services.settings.limits.batch_bytes_max;
         let batch_bytes_max = AtomicUsize::new(assignment.batch_bytes_max.min(merge_bytes_max));
         let apart_until = AtomicI64::new(0);
-        Self { services, assignment, live, stop, plan: None, measures, batch_bytes_max, apart_until }
+        Self {
+            services,
+            assignment,
+            live,
+            stop,
+            plan: None,
+            measures,
+            batch_bytes_max,
+            apart_until,
+            parting: None,
+            former_at: AtomicI64::new(-1),
+        }
     }
 
     /// What limits a batch that begins at `next`.
     pub(super) fn limits(&self, next: SourceOffset) -> Limits {
         let is_apart = next.get() < self.apart_until.load(Ordering::Relaxed);
         let batch_bytes_max = if is_apart { 0 } else { self.batch_bytes_max.load(Ordering::Relaxed) };
-        Limits { batch_bytes_max, ..self.services.settings.limits }
+        let is_dense = self.live.lock().position.as_ref().is_some_and(Position::is_identical);
+        Limits { batch_bytes_max, is_dense, ..self.services.settings.limits }
     }
 
     /// Merges nothing before this offset from now on.
@@ -155,7 +178,7 @@ impl Partition {
             };
             match ended {
                 Ended::Over => return,
-                Ended::Again => {
+                Ended::Again | Ended::Parted(_) => {
                     tokio::select! {
                         () = lease.lost() => return,
                         () = stop.cancelled() => return,
@@ -203,6 +226,9 @@ impl Partition {
         }
         let (ended, plan) = Stream::new(self, plan, inbox).run().await;
         self.plan = Some(plan);
+        if let Ended::Parted(because) = &ended {
+            self.parting = Some(because.clone());
+        }
         ended
     }
 
@@ -286,6 +312,7 @@ impl Partition {
             open_runs: OffsetMap::encode(position.open_runs()),
             open_chunk: position.open_chunk(),
             resolution: live.resolution,
+            offsets: Some(position.relation().to_record()),
             status: live.status(&self.services.settings.daemon),
         };
         let (link, topic, partition) = self.key();
@@ -298,6 +325,7 @@ impl Partition {
             target_topic_id: self.assignment.target_topic_id,
             runs: OffsetMap::encode(plan.runs()),
             inherited: OffsetMap::encode(plan.inherited()),
+            sequences: plan.sequences(),
         };
         let (link, topic, partition) = self.key();
         Write::Put(Key::Plan { link, topic, partition }, Value::Plan(record))

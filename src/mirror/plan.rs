@@ -9,7 +9,7 @@
 //! append was never acted on, and counting from it is safe, also when the source is compacted meanwhile.
 
 use crate::batch::SourceRun;
-use crate::types::{Run, SourceOffset, TargetOffset};
+use crate::types::{Run, Sequence, SourceOffset, TargetOffset};
 
 /// How many records the first plan guesses ahead. Where holes come up it soon is less, where none do it grows.
 pub(super) const AHEAD_FIRST: u64 = 1 << 16;
@@ -21,7 +21,11 @@ pub(super) struct Plan {
     /// What a former owner planned beyond the log end that we found: its last requests may still arrive.
     inherited: Vec<Run>,
     disputed: Option<(TargetOffset, TargetOffset)>,
+    /// With identical offsets: the sequences of the first record of `runs` and of `inherited`.
+    sequences: Option<(Sequence, Sequence)>,
 }
+
+mod identical;
 
 impl Plan {
     /// Takes stored runs. Runs that leave a gap at the target, or overlap, are refused.
@@ -32,7 +36,7 @@ impl Plan {
         }
         let end = inherited.last().map(|run| run.target_end());
         let disputed = first_difference(&inherited, &runs).zip(end);
-        Some(Self { runs, inherited, disputed })
+        Some(Self { runs, inherited, disputed, sequences: None })
     }
 
     /// Our own runs.

@@ -4,6 +4,7 @@
 //! Promises: what is written at one checkpoint is enough to go on from it.
 //! Does not know: when a checkpoint is due.
 
+use super::identity::Relation;
 use super::plan::{Plan, cut, lay_out};
 use super::target::Landed;
 use crate::batch::SourceRun;
@@ -32,6 +33,7 @@ pub(super) struct Position {
     /// Chunks that a cut or a pruning made void, to be removed with the next checkpoint.
     void_chunks: Vec<u32>,
     next_chunk: u32,
+    relation: Relation,
 }
 
 impl Position {
@@ -46,7 +48,14 @@ impl Position {
             open_from: target,
             void_chunks: Vec::new(),
             next_chunk: 0,
+            relation: Relation::wanted_translated(),
         }
+    }
+
+    /// The same, with its offsets in this relation to the source's.
+    pub(super) fn related(mut self, relation: Relation) -> Self {
+        self.relation = relation;
+        self
     }
 
     /// Reads a checkpoint and its chunks back.
@@ -82,6 +91,7 @@ impl Position {
             open_from,
             void_chunks: Vec::new(),
             next_chunk: record.open_chunk,
+            relation: Relation::from_record(record.offsets.as_ref()),
         })
     }
 
@@ -127,6 +137,9 @@ impl Position {
         for run in runs {
             self.map.append(*run)?;
             self.sequence = self.sequence.plus(run.length);
+            if let Some(account) = self.relation.account_mut() {
+                account.copied(run.length);
+            }
         }
         Ok(())
     }
@@ -155,6 +168,31 @@ impl Position {
     pub(super) fn settle_at(&mut self, log_end: TargetOffset) {
         self.map.advance_target(log_end);
         self.others = 0;
+    }
+
+    /// How its offsets relate to the source's.
+    pub(super) fn relation(&self) -> &Relation {
+        &self.relation
+    }
+
+    pub(super) fn relation_mut(&mut self) -> &mut Relation {
+        &mut self.relation
+    }
+
+    /// Whether every record has its source offset on the target.
+    pub(super) fn is_identical(&self) -> bool {
+        matches!(self.relation, Relation::Identical(_))
+    }
+
+    /// Both sides are alike up to here.
+    pub(super) fn level(&mut self, end: i64) -> Result<(), MapError> {
+        self.map.level(end)
+    }
+
+    /// The target's log goes up to here: control records, of which it is not known yet whether the source has records
+    /// in their places.
+    pub(super) fn advance_target(&mut self, target: TargetOffset) {
+        self.map.advance_target(target);
     }
 
     /// Everything before this source offset is copied or holds no data.
@@ -228,7 +266,8 @@ impl Position {
         let mut void_chunks = std::mem::take(&mut self.void_chunks);
         void_chunks.extend(self.chunks.iter().map(|(number, _)| *number));
         let next_chunk = self.next_chunk;
-        *self = Self { void_chunks, next_chunk, ..Self::new(source, target, sequence) };
+        let parted = Relation::parted(source, "begun again behind what the target holds");
+        *self = Self { void_chunks, next_chunk, ..Self::new(source, target, sequence) }.related(parted);
     }
 
     /// Goes on at another place of both logs, keeping the map before it.

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::identity::Relation;
 use super::partition::Partition;
 use super::plan::Plan;
 use super::position::Position;
@@ -134,6 +135,24 @@ impl Partition {
                 // The target lost more than can be copied again: the map so far is of no use.
                 position.restart(position.source(), seen.log_end, sequence);
                 return Some(position);
+            }
+            if let Relation::FastForwarding { to } = *position.relation() {
+                let parted = Relation::parted(to, "resolved with translate");
+                return Some(Position::new(to, seen.log_end, sequence).related(parted));
+            }
+            if position.is_identical() {
+                match self.own_among_others(&position, seen.log_end).await {
+                    Ok(found) => {
+                        let since = found.source();
+                        position = found.related(Relation::parted(since, "resolved with translate"));
+                        position.jump(since, seen.log_end, sequence);
+                        return Some(position);
+                    }
+                    Err(error) => {
+                        self.wait_out(&error, &mut backoff).await;
+                        continue;
+                    }
+                }
             }
             let (target, writer) = (&self.services.target, self.services.writer);
             let (from, to) = (position.target(), seen.log_end);

@@ -34,6 +34,8 @@ pub(super) enum StopReason {
     Fenced { source_offset: SourceOffset },
     /// Among other writers' records: what was sent last can't be found, and the target no longer holds what would tell.
     Unproven { source_offset: SourceOffset },
+    /// Offsets can't stay the same, and the configuration wants nothing else.
+    Parted { because: String, source_offset: SourceOffset },
     /// The stored position and the stored plan contradict each other.
     State { message: String, source_offset: SourceOffset },
 }
@@ -54,6 +56,7 @@ impl StopReason {
             Self::TargetRecreated { .. } => "target_recreated",
             Self::Fenced { .. } => "fenced",
             Self::Unproven { .. } => "append_unproven",
+            Self::Parted { .. } => "offsets_parted",
             Self::State { .. } => "state_contradiction",
         }
     }
@@ -66,6 +69,7 @@ impl StopReason {
             | Self::Batch { .. }
             | Self::Fetch { .. }
             | Self::Unproven { .. }
+            | Self::Parted { .. }
             | Self::State { .. } => false,
         }
     }
@@ -127,6 +131,10 @@ impl StopReason {
                  the target has compacted or deleted records since and has forgotten our producer id, so nothing tells \
                  whether they arrived: send what can't be found there again with resolve --with translate"
             ),
+            Self::Parted { because, .. } => format!(
+                "offsets can't stay the same on both sides: {because}; mend that and resolve --with retry, or go on with \
+                 translated offsets with --with translate"
+            ),
             Self::State { message, .. } => message.clone(),
         }
     }
@@ -143,7 +151,9 @@ impl StopReason {
                 FetchStop::Batch(_) => vec![Retry],
             },
             Self::ForeignWrite { expected, log_end, .. } if log_end < expected => vec![Retry, Translate, Remirror],
-            Self::ForeignWrite { .. } | Self::Unproven { .. } | Self::State { .. } => vec![Retry, Translate],
+            Self::ForeignWrite { .. } | Self::Unproven { .. } | Self::Parted { .. } | Self::State { .. } => {
+                vec![Retry, Translate]
+            }
             Self::TargetRecreated { .. } => vec![Remirror],
         }
     }
@@ -160,6 +170,7 @@ impl StopReason {
             | Self::TargetRecreated { .. }
             | Self::Fenced { .. }
             | Self::Unproven { .. }
+            | Self::Parted { .. }
             | Self::State { .. } => None,
         }
     }
@@ -173,6 +184,7 @@ impl StopReason {
             | Self::TargetRecreated { source_offset }
             | Self::Fenced { source_offset }
             | Self::Unproven { source_offset }
+            | Self::Parted { source_offset, .. }
             | Self::State { source_offset, .. } => *source_offset,
         }
     }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::fetch::{FetchEvent, Inbox};
+use super::fill::{Filled, Filling};
 use super::intake::Intake;
 use super::live::Trouble;
 use super::partition::{Ended, Partition};
@@ -56,7 +57,12 @@ pub(super) struct Stream<'a> {
     pub(super) pending_stop: Option<StopReason>,
     /// Whether the batch at the front of the queue can't be prepared.
     is_blocked: bool,
-    is_stopping: bool,
+    pub(super) is_stopping: bool,
+    /// Whether every record is to have its source offset on the target.
+    pub(super) is_identical: bool,
+    /// A gap that is being filled.
+    pub(super) filling: Option<Filling>,
+    pub(super) fill_backoff: Backoff,
     pub(super) writing: Option<Writing>,
     pub(super) write_again: Vec<Write>,
     pub(super) is_dirty: bool,
@@ -86,6 +92,9 @@ impl<'a> Stream<'a> {
             pending_stop: None,
             is_blocked: false,
             is_stopping: false,
+            is_identical: partition.live.lock().position.as_ref().is_some_and(Position::is_identical),
+            filling: None,
+            fill_backoff: Backoff::new(Duration::from_millis(20), Duration::from_secs(5)),
             writing: None,
             write_again: Vec::new(),
             is_dirty: false,
@@ -108,6 +117,9 @@ impl<'a> Stream<'a> {
         if !self.is_stopping {
             self.prepare();
             self.plan_ahead();
+            if let Some(ended) = self.fill() {
+                return Some(ended);
+            }
             self.send().await;
         }
         self.rest_at_the_end();
@@ -130,6 +142,7 @@ impl<'a> Stream<'a> {
                 self.take_answers().await
             }
             (result, plan, writes) = written(&mut self.writing) => self.on_written(result, plan, writes).await,
+            filled = filled(&mut self.filling) => self.on_filled(filled),
             event = received(&mut self.inbox) => self.on_event(event).await,
             () = tokio::time::sleep_until(self.checkpoint_at), if self.is_dirty && self.writing.is_none() => None,
         }
@@ -137,7 +150,7 @@ impl<'a> Stream<'a> {
 
     /// Whether everything is done that must be done before this ends.
     fn ended(&mut self) -> Option<Ended> {
-        let is_quiet = self.window.under_way() == 0 && self.writing.is_none();
+        let is_quiet = self.window.under_way() == 0 && self.writing.is_none() && self.filling.is_none();
         if self.is_stopping {
             return (is_quiet && !self.is_dirty).then_some(Ended::Over);
         }
@@ -265,6 +278,10 @@ impl<'a> Stream<'a> {
             return;
         }
         let scanned_to = self.intake.scanned_to();
+        // What was scanned and holds no record is to be filled first.
+        if self.is_identical && self.next_source() < scanned_to {
+            return;
+        }
         // Also what holds nothing new, such as batches from before the position, gives its memory back.
         let epoch = self.intake.release(scanned_to);
         let mut live = self.partition.live.lock();
@@ -290,6 +307,13 @@ async fn written(writing: &mut Option<Writing>) -> (Result<(), StoreError>, Opti
             *writing = None;
             done
         }
+        None => std::future::pending().await,
+    }
+}
+
+async fn filled(filling: &mut Option<Filling>) -> Filled {
+    match filling {
+        Some(filling) => filling.await,
         None => std::future::pending().await,
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fetch::FetchPosition;
+use super::identity::{Account, MIRRORED_BEFORE, Relation};
 use super::partition::{Ended, Known, Partition};
 use super::plan::{AHEAD_FIRST, Plan, lay_out};
 use super::position::Position;
@@ -24,14 +25,14 @@ use crate::types::{Sequence, SourceOffset, TargetOffset};
 
 /// How often the same inexplicable log end must be seen before it counts as foreign: a former owner's request may
 /// arrive between the two questions of one observation.
-const FOREIGN_SIGHTINGS: u32 = 3;
+pub(super) const FOREIGN_SIGHTINGS: u32 = 3;
 
 /// How often the view is looked at for what was just written, and after what time it is worth a word.
 const VIEW_PAUSE: Duration = Duration::from_millis(5);
 const VIEW_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a judgement could not be made, or need not.
-enum Judgement {
+pub(super) enum Judgement {
     Ended(Ended),
     Unreadable(ClusterError),
 }
@@ -44,13 +45,13 @@ impl From<ClusterError> for Judgement {
 
 /// The same observation, seen in a row.
 #[derive(Default)]
-struct Sightings {
+pub(super) struct Sightings {
     last: Option<Observation>,
     count: u32,
 }
 
 impl Sightings {
-    fn add(&mut self, seen: Observation) -> u32 {
+    pub(super) fn add(&mut self, seen: Observation) -> u32 {
         self.count = if self.last == Some(seen) { self.count + 1 } else { 1 };
         self.last = Some(seen);
         self.count
@@ -65,12 +66,23 @@ impl Partition {
             (Some(position), Some(plan)) => Known { position, plan },
             (_, _) => self.load().await?,
         };
-        let reconciled = if self.assignment.has_local_writers || known.position.others() > 0 {
+        if let Relation::FastForwarding { .. } = known.position.relation() {
+            self.fast_forward(&mut known).await?;
+        }
+        let was_identical = known.position.is_identical();
+        let mut reconciled = if self.assignment.has_local_writers || known.position.others() > 0 {
             self.reconcile_among_others(&mut known).await
+        } else if was_identical {
+            self.reconcile_identical(&mut known).await
         } else {
             self.reconcile_known(&mut known).await
         };
-        if reconciled.is_ok() {
+        if reconciled.is_ok() && was_identical {
+            reconciled = self.settle_relation(&mut known);
+        }
+        if reconciled.is_ok() && known.position.is_identical() {
+            known.plan = self.first_identical_plan(&known);
+        } else if reconciled.is_ok() {
             // What was planned is planned again, and beyond it, until a hole is seen, the source is taken to have none:
             // then the first batch need not wait for a plan, and what a former owner sent last is explained.
             let (source, target) = (known.position.source(), known.position.place());
@@ -80,8 +92,10 @@ impl Partition {
         }
         let from = FetchPosition { offset: known.position.source(), last_epoch: known.position.last_epoch };
         self.plan = Some(known.plan.clone());
+        let at = known.position.clone();
         self.live.lock().position = Some(known.position);
         reconciled?;
+        self.keep_filler_hidden(&at).await;
         self.store_taken_over(&known.plan).await?;
         Ok((known.plan, from))
     }
@@ -191,6 +205,17 @@ impl Partition {
         }
     }
 
+    /// Whether offsets stay the same from here on, and under which counter gaps are filled.
+    fn settle_relation(&mut self, known: &mut Known) -> Result<(), Ended> {
+        let has_counter = known.position.relation_mut().account_mut().is_none_or(Account::raise_counter);
+        let because = (!has_counter).then(|| "its counter of fills is used up".to_owned());
+        if let Some(because) = because.or_else(|| self.parting.take()).filter(|_| known.position.is_identical()) {
+            self.part(known, because)?;
+        }
+        self.note_parted(known);
+        Ok(())
+    }
+
     /// What is stored of this partition; for one that was never mirrored, where it shall begin.
     async fn load(&self) -> Result<Known, Ended> {
         let view = self.services.store.view();
@@ -209,8 +234,12 @@ impl Partition {
         }
         let unreadable =
             |message: String| Ended::Stopped(StopReason::State { message, source_offset: record.source_position });
-        let position =
+        let mut position =
             Position::load(&record, &view.map_chunks(link, topic, index)).map_err(|e| unreadable(e.to_string()))?;
+        if record.offsets.is_none() && self.assignment.offsets.is_preserved() {
+            let because = Some(MIRRORED_BEFORE.to_owned());
+            *position.relation_mut() = Relation::Translated { since: None, because };
+        }
         let plan = match view.plan(link, topic, index) {
             Some(plan) => read_plan(&plan).ok_or_else(|| unreadable("the stored plan can't be read".to_owned()))?,
             None => Plan::default(),
@@ -250,11 +279,13 @@ impl Partition {
         };
         let (seen, _) = self.observe().await;
         let sequence = next_sequence(&seen);
-        Ok(Known { position: Position::new(source, seen.log_end, sequence), plan: Plan::default() })
+        let position = Position::new(source, seen.log_end, sequence);
+        let known = Known { position, plan: Plan::default() };
+        if self.assignment.offsets.is_preserved() { self.begin_preserving(known).await } else { Ok(known) }
     }
 
     /// Stores position and inherited plan, before anything is sent that a successor would have to explain.
-    async fn store_taken_over(&self, plan: &Plan) -> Result<(), Ended> {
+    pub(super) async fn store_taken_over(&self, plan: &Plan) -> Result<(), Ended> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let (link, source) = (&self.services.settings.link, &self.assignment.source);
         let closed = self.live.lock().position.as_mut().map(|position| position.close_chunks(link, source));
@@ -289,5 +320,8 @@ pub(super) fn next_sequence(seen: &Observation) -> Sequence {
 fn read_plan(record: &PlanRecord) -> Option<Plan> {
     let runs = OffsetMap::decode(&record.runs).ok()?;
     let inherited = OffsetMap::decode(&record.inherited).ok()?;
-    Plan::from_runs(runs, inherited)
+    match record.sequences {
+        Some((first, inherited_first)) => Plan::identical(runs, first, inherited, inherited_first),
+        None => Plan::from_runs(runs, inherited),
+    }
 }

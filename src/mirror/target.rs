@@ -95,7 +95,7 @@ pub(super) struct Landed {
 }
 
 impl Landed {
-    fn of(header: &BatchHeader) -> Option<Self> {
+    pub(super) fn of(header: &BatchHeader) -> Option<Self> {
         Some(Self {
             target: TargetOffset::new(header.base_offset).ok()?,
             sequence: Sequence::from_kafka(header.base_sequence)?,
@@ -184,7 +184,7 @@ pub(super) async fn presence(
 
 /// The headers of some batches from `at` on, which moves behind them; `None` when there are no more before `to`. What
 /// the log no longer holds at its beginning is passed over.
-async fn headers_from(
+pub(super) async fn headers_from(
     target: &Cluster,
     partition: &TopicPartition,
     at: &mut i64,
@@ -211,7 +211,7 @@ async fn headers_from(
     Ok(None)
 }
 
-async fn log_start(target: &Cluster, partition: &TopicPartition) -> Result<Option<i64>, ClusterError> {
+pub(super) async fn log_start(target: &Cluster, partition: &TopicPartition) -> Result<Option<i64>, ClusterError> {
     let mut listed = target.list_offsets(std::slice::from_ref(partition), OffsetQuery::LogStart).await?;
     listed.remove(partition).transpose().map(|listed| listed.and_then(|listed| listed.offset))
 }

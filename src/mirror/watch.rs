@@ -5,9 +5,11 @@
 //! Promises: no false alarm: what we sent is read after the high watermark was.
 //! Does not know: what a partition does when it is alarmed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fast_forward::hide_filler;
 use super::fetch::Watermarks;
 use super::live::{Live, Registry};
 use crate::cluster::{Cluster, OffsetQuery};
@@ -28,6 +30,7 @@ pub(super) async fn watch(link: LinkName, source: Cluster, target: Cluster, regi
         let some: Vec<_> = all.iter().cycle().skip(start).take(PARTITIONS_MAX.min(all.len())).collect();
         start = if all.is_empty() { 0 } else { (start + some.len()) % all.len() };
         look(&target, &some).await;
+        hide(&target, &some).await;
         look_at_paused(&link, &source, &registry, &some).await;
     }
 }
@@ -54,6 +57,31 @@ async fn look_at_paused(link: &LinkName, source: &Cluster, registry: &Registry, 
         let mut live = live.lock();
         if let Some(marks) = live.watermarks {
             live.observe(Watermarks { high_watermark, ..marks });
+        }
+    }
+}
+
+/// A broker that died before it noted a deletion shows filler again. Where the first record of a copy lies beyond
+/// offset 0, the log must not start before it.
+async fn hide(target: &Cluster, live: &[&(TopicPartition, Arc<Live>)]) {
+    let mut begun: BTreeMap<TopicPartition, TargetOffset> = BTreeMap::new();
+    for (_, live) in live {
+        let live = live.lock();
+        let account = live.position.as_ref().and_then(|position| position.relation().account());
+        if let Some((partition, begins_at)) = live.target.clone().zip(account.and_then(|account| account.begins_at)) {
+            begun.insert(partition, begins_at);
+        }
+    }
+    let partitions: Vec<TopicPartition> = begun.keys().cloned().collect();
+    if partitions.is_empty() {
+        return;
+    }
+    let Ok(listed) = target.list_offsets(&partitions, OffsetQuery::LogStart).await else { return };
+    for (partition, begins_at) in begun {
+        let start = listed.get(&partition).and_then(|start| start.as_ref().ok()?.offset);
+        if start.is_some_and(|start| start < begins_at.get()) {
+            let hidden = hide_filler(target, &partition, begins_at).await;
+            tracing::warn!(%partition, ?start, %begins_at, ?hidden, "filler before the first record could be read again");
         }
     }
 }

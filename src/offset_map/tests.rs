@@ -273,3 +273,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_levelled_map_stays_one_run_and_every_offset_is_itself() {
+    let mut map = OffsetMap::new(source(5), target(5));
+    for start in [5, 20, 40] {
+        map.level(start).unwrap();
+        map.append(Run { source: source(start), target: target(start), length: 10 }).unwrap();
+    }
+    map.advance_source(source(52));
+    map.advance_target(target(53));
+    assert!(map.level(52).is_err(), "the target is further already");
+    map.level(60).unwrap();
+    assert_eq!(map.runs(), [Run { source: source(5), target: target(5), length: 55 }]);
+    assert_eq!((map.source_end(), map.target_end()), (source(60), target(60)));
+    assert_eq!(map.translate(source(17)), Translation::Exact(target(17)));
+    assert_eq!(map.translate(source(60)), Translation::Next(target(60)));
+    assert_eq!(map.translate(source(4)), Translation::BelowMap);
+}

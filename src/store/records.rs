@@ -135,6 +135,10 @@ pub struct LinkRecord {
     pub producer_id: ProducerId,
     /// Its epoch; rises only at promote and fail over.
     pub producer_epoch: ProducerEpoch,
+    /// Producer ids that write filler and nothing else, where offsets are preserved: the first one records, the
+    /// others markers. Stored before their first use, kept for ever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fillers: Vec<ProducerId>,
     /// Whether the link works or was paused by a person.
     pub state: LinkState,
     /// Digest of the settings that the owner of the link works by.
@@ -194,6 +198,10 @@ pub struct TopicRecord {
 pub struct SettingsRecord {
     /// Whether retention is switched off until the history has arrived.
     pub is_history_held: bool,
+    /// Whether `cleanup.policy` is `delete` until then, although the source topic is compacted: a compacted topic takes
+    /// no filler, and records can't be deleted from it.
+    #[serde(default)]
+    pub is_policy_held: bool,
     /// Names of the settings that were copied from the source topic: reset when they are reset there.
     pub copied: BTreeSet<String>,
     /// The values that the source topic had when they were copied: what differs on the target while the source still
@@ -268,8 +276,44 @@ pub struct PositionRecord {
     pub open_chunk: u32,
     /// The id of the last resolution that was carried out.
     pub resolution: Option<Uuid>,
+    /// How target offsets relate to source offsets; `None`: translated from the start, by an older version.
+    #[serde(default)]
+    pub offsets: Option<OffsetsRecord>,
     /// What is shown to people.
     pub status: StatusRecord,
+}
+
+/// How the offsets of a mirror partition relate to those at the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "relation", rename_all = "snake_case")]
+pub enum OffsetsRecord {
+    /// Every record has its source offset on the target.
+    Identical {
+        /// The coordinator epoch that markers are written with: rises with every owner.
+        counter: i32,
+        /// Offsets filled lately.
+        filled: u64,
+        /// Records copied in the same time.
+        copied: u64,
+        /// Where the copy begins: what the target's log has before it is filler.
+        #[serde(default)]
+        begins_at: Option<TargetOffset>,
+        /// The producer id of the partition's transactional id, where gaps are filled by empty transactions.
+        #[serde(default)]
+        transactional: Option<ProducerId>,
+    },
+    /// The empty mirror partition is being brought to the offset where the copy begins.
+    FastForwarding {
+        /// That offset.
+        to: SourceOffset,
+    },
+    /// Offsets differ; the map translates.
+    Translated {
+        /// The source offset from which on they differ.
+        since: Option<SourceOffset>,
+        /// Why; `None` where the configuration says so.
+        because: Option<String>,
+    },
 }
 
 /// What was last seen of a mirror partition.
@@ -301,6 +345,8 @@ pub struct StatusRecord {
 pub enum PartitionState {
     /// Mirroring.
     Mirroring,
+    /// Being brought to the offset where the copy begins.
+    FastForwarding,
     /// Taking over, not yet mirroring.
     Starting,
     /// Paused by a person.
@@ -319,6 +365,10 @@ pub struct PlanRecord {
     /// What a former owner planned beyond the log end that its successor found, in the same form.
     #[serde(default)]
     pub inherited: String,
+    /// With identical offsets, where runs have gaps between them that are filled without sequences: the sequences of
+    /// the first record of `runs` and of `inherited`.
+    #[serde(default)]
+    pub sequences: Option<(Sequence, Sequence)>,
 }
 
 /// A closed chunk of an offset map.

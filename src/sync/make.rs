@@ -47,7 +47,7 @@ pub(super) async fn make(
                 let (configs, settings) = if has_local_writers {
                     settings::at_creation_for_all(configs, known.as_ref())
                 } else {
-                    settings::at_creation(configs, known.as_ref())
+                    settings::at_creation(configs, known.as_ref(), sync.settings.are_offsets_preserved)
                 };
                 job.settings = settings;
                 let replication_factor = record::choice(&job.seen).and_then(|choice| choice.replication_factor);
@@ -156,7 +156,9 @@ pub(super) async fn set(
         let phase = phase(sync, topic, job);
         let has_local_writers = record::choice(&job.seen).is_some_and(|choice| choice.has_local_writers);
         let is_sync_on = (sync.settings.is_config_sync_on || phase == Phase::Adopting) && !has_local_writers;
-        let mut changes = settings::changes(configs, at_target, &job.settings, phase, is_sync_on);
+        let are_offsets_preserved = sync.settings.are_offsets_preserved;
+        let mut changes =
+            settings::changes(configs, at_target, &job.settings, phase, is_sync_on, are_offsets_preserved);
         if is_sync_on && phase != Phase::Adopting {
             drift::settle(sync.settings.drift, configs, at_target, &job.settings, &mut changes);
         }

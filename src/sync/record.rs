@@ -2,7 +2,7 @@
 
 use super::compare::{Choice, Seen, Side, Wish, is_established, state};
 use super::stop::{Stop, StopReason};
-use crate::store::{PositionRecord, SettingsRecord, StartAt, TopicRecord};
+use crate::store::{PartitionState, PositionRecord, SettingsRecord, StartAt, TopicRecord};
 
 /// A partition has caught up when what it lacks is this young.
 const LAG_MS_MAX: u64 = 10_000;
@@ -104,6 +104,9 @@ pub(super) fn has_caught_up(record: &TopicRecord, position: Option<&PositionReco
         return false;
     };
     let status = &position.status;
+    if status.state == PartitionState::FastForwarding {
+        return false;
+    }
     let is_at_end = status.source_last_stable.is_some_and(|end| position.source_position >= end);
     is_at_end || status.lag_ms.is_some_and(|lag| lag <= LAG_MS_MAX)
 }

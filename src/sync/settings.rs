@@ -31,6 +31,9 @@ const LOCAL: &[&str] = &[
 
 /// Retention, switched off while history arrives.
 const RETENTION: &[&str] = &["retention.ms", "retention.bytes"];
+/// What filler needs while a partition is brought to the source's first offset.
+const POLICY: &str = "cleanup.policy";
+const DELETE: &str = "delete";
 const UNLIMITED: &str = "-1";
 pub(super) const SIZE: &str = "max.message.bytes";
 /// The largest `long`: timestamps are never out of range.
@@ -66,11 +69,13 @@ pub(super) struct Changes {
 pub(super) fn at_creation(
     source: &[ConfigEntry],
     known: Option<&BTreeSet<String>>,
+    are_offsets_preserved: bool,
 ) -> (BTreeMap<String, String>, SettingsRecord) {
-    let is_history_held = is_retention_in_force(source);
-    let mut configs = copied(source, known, is_history_held);
-    let copied = configs.keys().cloned().collect();
-    let mut record = SettingsRecord { is_history_held, copied, values: configs.clone() };
+    let mut record = held(source, are_offsets_preserved);
+    let is_history_held = record.is_history_held;
+    let mut configs = copied(source, known, &record);
+    record.copied = configs.keys().cloned().collect();
+    record.values = configs.clone();
     if let Some(size) = set_value(source, SIZE) {
         configs.insert(SIZE.to_owned(), size.to_owned());
         record.values.insert(SIZE.to_owned(), size.to_owned());
@@ -78,6 +83,9 @@ pub(super) fn at_creation(
     configs.extend(own(known));
     if is_history_held {
         configs.extend(RETENTION.iter().map(|name| ((*name).to_owned(), UNLIMITED.to_owned())));
+    }
+    if record.is_policy_held {
+        configs.insert(POLICY.to_owned(), DELETE.to_owned());
     }
     (configs, record)
 }
@@ -88,7 +96,7 @@ pub(super) fn at_creation_for_all(
     source: &[ConfigEntry],
     known: Option<&BTreeSet<String>>,
 ) -> (BTreeMap<String, String>, SettingsRecord) {
-    let mut configs = copied(source, known, false);
+    let mut configs = copied(source, known, &SettingsRecord::default());
     if let Some(size) = set_value(source, SIZE) {
         configs.insert(SIZE.to_owned(), size.to_owned());
     }
@@ -114,21 +122,27 @@ pub(super) fn changes(
     before: &SettingsRecord,
     phase: Phase,
     is_sync_on: bool,
+    are_offsets_preserved: bool,
 ) -> Changes {
     let known: BTreeSet<String> = target.iter().map(|entry| entry.name.clone()).collect();
     let mut record = before.clone();
     let mut wanted: BTreeMap<String, Option<String>> = BTreeMap::new();
     match phase {
         Phase::Adopting => {
-            record.is_history_held = is_retention_in_force(source);
+            record =
+                SettingsRecord { copied: record.copied, values: record.values, ..held(source, are_offsets_preserved) };
             wanted.extend(own(Some(&known)).into_iter().map(|(name, value)| (name, Some(value))));
             if record.is_history_held {
                 wanted.extend(RETENTION.iter().map(|name| ((*name).to_owned(), Some(UNLIMITED.to_owned()))));
             }
+            if record.is_policy_held {
+                wanted.insert(POLICY.to_owned(), Some(DELETE.to_owned()));
+            }
         }
         Phase::CaughtUp if before.is_history_held => {
             record.is_history_held = false;
-            for name in RETENTION {
+            record.is_policy_held = false;
+            for name in RETENTION.iter().chain(before.is_policy_held.then_some(&POLICY)) {
                 let value = set_value(source, name).map(str::to_owned);
                 if value.is_some() {
                     record.copied.insert((*name).to_owned());
@@ -139,8 +153,8 @@ pub(super) fn changes(
         Phase::CatchingUp | Phase::CaughtUp => {}
     }
     if is_sync_on {
-        let copied = copied(source, Some(&known), record.is_history_held);
-        let is_held = |name: &str| record.is_history_held && RETENTION.contains(&name);
+        let copied = copied(source, Some(&known), &record);
+        let is_held = |name: &str| is_held(&record, name);
         for name in before.copied.iter().filter(|name| set_value(source, name).is_none() && !is_held(name)) {
             wanted.insert(name.clone(), None);
         }
@@ -185,14 +199,34 @@ pub(super) fn own(known: Option<&BTreeSet<String>>) -> BTreeMap<String, String> 
 }
 
 /// What is set on the source topic and belongs on the target topic too.
-fn copied(source: &[ConfigEntry], known: Option<&BTreeSet<String>>, is_history_held: bool) -> BTreeMap<String, String> {
+fn copied(
+    source: &[ConfigEntry],
+    known: Option<&BTreeSet<String>>,
+    record: &SettingsRecord,
+) -> BTreeMap<String, String> {
     source
         .iter()
         .filter(|entry| entry.is_set_on_topic && !LOCAL.contains(&entry.name.as_str()))
-        .filter(|entry| !(is_history_held && RETENTION.contains(&entry.name.as_str())))
+        .filter(|entry| !is_held(record, &entry.name))
         .filter(|entry| known.is_none_or(|known| known.contains(&entry.name)))
         .filter_map(|entry| Some((entry.name.clone(), entry.value.clone()?)))
         .collect()
+}
+
+/// What is to be held back while history arrives. Where offsets are preserved, a compacted topic begins as one whose
+/// records are deleted, but never by themselves.
+fn held(source: &[ConfigEntry], are_offsets_preserved: bool) -> SettingsRecord {
+    let is_compacted = value(source, POLICY).is_some_and(|policy| policy.contains("compact"));
+    let is_policy_held = are_offsets_preserved && is_compacted;
+    SettingsRecord {
+        is_history_held: is_policy_held || is_retention_in_force(source),
+        is_policy_held,
+        ..SettingsRecord::default()
+    }
+}
+
+fn is_held(record: &SettingsRecord, name: &str) -> bool {
+    (record.is_history_held && RETENTION.contains(&name)) || (record.is_policy_held && name == POLICY)
 }
 
 /// Whether a topic's old records are deleted at some time.

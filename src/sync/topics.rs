@@ -26,6 +26,8 @@ pub struct Settings {
     pub drift: Drift,
     /// Where topics begin that exist when the link first starts; later ones begin at their beginning.
     pub start: StartAt,
+    /// Whether mirror topics must take filler at first, so that offsets can be the same on both sides.
+    pub are_offsets_preserved: bool,
 }
 
 /// Something that a person should know, and that does not stop a topic.

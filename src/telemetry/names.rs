@@ -70,6 +70,12 @@ table! {
         "Bytes of record batches that the target acknowledged.";
     BATCHES_TOTAL = "causeway_batches_total", Counter, "batches", ["link", "surgery"],
         "Batches that the target acknowledged, by what was done to them: restamp, merge or rebuild.";
+    FILLED_OFFSETS_TOTAL = "causeway_filled_offsets_total", Counter, "offsets", ["link"],
+        "Offsets without a record that were filled by control records, so that offsets stay the same on both sides.";
+    FAST_FORWARDED_OFFSETS_TOTAL = "causeway_fast_forwarded_offsets_total", Counter, "offsets", ["link"],
+        "Offsets by which empty mirror partitions were brought forward to where the copy begins.";
+    FALLBACKS_TOTAL = "causeway_fallbacks_total", Counter, "partitions", ["link"],
+        "Partitions whose offsets were to be the same on both sides and are translated from some offset on.";
     LOOP_DROPPED_BATCHES_TOTAL = "causeway_loop_dropped_batches_total", Counter, "batches", ["link"],
         "Batches left out because they came from the link's own target.";
     PARTITION_STOPPED = "causeway_partition_stopped", Gauge, "1 or 0", ["link", "topic", "partition"],

@@ -174,6 +174,14 @@ pub fn compare_map(
             Some((_, to)) => vec![("next", Some(*to))],
             None => vec![("next", Some(end)), ("not_yet_mirrored", None)],
         };
+        // Where offsets are the same on both sides, one without a record translates to itself.
+        let next = lines.get(lines.partition_point(|(from, _)| *from < offset));
+        let is_same =
+            next.map_or(lines.is_empty() || lines.last().is_some_and(|(a, b)| a == b), |(from, to)| from == to);
+        let is_itself = is_same && answer.translation == "exact" && answer.offset == Some(offset);
+        if is_itself {
+            continue;
+        }
         if !expected.contains(&(answer.translation.as_str(), answer.offset)) {
             found.push(Violation::WrongTranslation {
                 question: format!("{direction:?} {offset}"),

@@ -26,6 +26,8 @@ struct Link {
     name: String,
     source: String,
     target: String,
+    /// How offsets shall relate.
+    offsets: &'static str,
     /// More lines of its own table.
     lines: Vec<String>,
     /// More lines of its sync table.
@@ -56,7 +58,7 @@ impl Config {
     pub fn link(mut self, name: &str, source: &str, target: &str) -> Self {
         let (name, source, target) = (name.into(), source.into(), target.into());
         let (lines, sync, topics, groups) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        self.links.push(Link { name, source, target, lines, sync, topics, groups });
+        self.links.push(Link { name, source, target, offsets: "preserve", lines, sync, topics, groups });
         self
     }
 
@@ -80,6 +82,12 @@ impl Config {
     /// A groups entry with these lines.
     pub fn groups(mut self, lines: &[&str]) -> Self {
         self.last().groups.push(lines.iter().map(|l| (*l).to_owned()).collect());
+        self
+    }
+
+    /// How offsets of the last link shall relate; `preserve` unless said.
+    pub fn offsets(mut self, offsets: &'static str) -> Self {
+        self.last().offsets = offsets;
         self
     }
 
@@ -118,7 +126,7 @@ impl Config {
         for link in &self.links {
             let name = &link.name;
             let _ = writeln!(text, "\n[link.{name}]\nsource = \"{}\"\ntarget = \"{}\"", link.source, link.target);
-            let _ = writeln!(text, "offsets = \"translate\"\nstart = \"earliest\"\n{}", link.lines.join("\n"));
+            let _ = writeln!(text, "offsets = \"{}\"\nstart = \"earliest\"\n{}", link.offsets, link.lines.join("\n"));
             for entry in &link.topics {
                 let _ = writeln!(text, "\n[[link.{name}.topics]]\n{}", entry.join("\n"));
             }

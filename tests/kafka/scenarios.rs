@@ -26,6 +26,7 @@ mod old_releases;
 mod old_timestamps;
 mod opposite_links;
 mod other_clients;
+mod preserve;
 mod producers;
 mod rate_and_priority;
 mod responses_dropped;

@@ -71,6 +71,9 @@ fn a_topic_is_as_bad_as_its_worst_partition() {
     let partition = |state| Partition {
         partition: PartitionIndex(0),
         state,
+        offsets: TopicOffsets::Identical,
+        offsets_since: None,
+        offsets_because: None,
         source_log_start: None,
         source_high_watermark: None,
         source_last_stable: None,

@@ -36,6 +36,15 @@ pub struct Partition {
     pub partition: PartitionIndex,
     /// What it does.
     pub state: PartitionState,
+    /// Whether every record has the same offset on both sides.
+    #[serde(default)]
+    pub offsets: TopicOffsets,
+    /// The source offset from which on they differ, where they were to be the same.
+    #[serde(default)]
+    pub offsets_since: Option<SourceOffset>,
+    /// Why they differ, where they were to be the same.
+    #[serde(default)]
+    pub offsets_because: Option<String>,
     /// The source's log start offset.
     pub source_log_start: Option<SourceOffset>,
     /// The source's high watermark.
@@ -93,10 +102,11 @@ pub struct Stop {
 }
 
 /// Whether target offsets equal source offsets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TopicOffsets {
     /// Every record has the same offset on both sides.
+    #[default]
     Identical,
     /// They differ somewhere; the offset map translates.
     Translated,

@@ -61,6 +61,7 @@ struct Room {
     /// Bytes of one batch's records, uncompressed.
     decompressed_bytes_max: usize,
     records_max: usize,
+    is_dense: bool,
 }
 
 impl Room {
@@ -76,6 +77,7 @@ impl Room {
                 record_bytes_max: body_max,
                 decompressed_bytes_max,
                 records_max,
+                is_dense: limits.is_dense,
             },
             Codec::Gzip | Codec::Snappy | Codec::Lz4 | Codec::Zstd => Self {
                 each_below: limits.merge_compressed_below,
@@ -83,6 +85,7 @@ impl Room {
                 record_bytes_max: decompressed_bytes_max,
                 decompressed_bytes_max,
                 records_max,
+                is_dense: limits.is_dense,
             },
         }
     }
@@ -99,6 +102,7 @@ struct Plan {
 /// How many batches from the front belong together, as far as headers tell.
 fn plan(queue: &VecDeque<RawBatch>, codec: Codec, from: i64, room: &Room) -> Plan {
     let mut plan = Plan::default();
+    let mut next = from;
     for batch in queue {
         let header = &batch.header;
         let count = usize::try_from(header.record_count).unwrap_or(usize::MAX);
@@ -110,9 +114,11 @@ fn plan(queue: &VecDeque<RawBatch>, codec: Codec, from: i64, room: &Room) -> Pla
             plan.batches += 1;
             continue;
         }
-        if !fits || header.codec() != Ok(codec) {
+        let is_behind_hole = room.is_dense && plan.with_records > 0 && header.base_offset != next;
+        if !fits || header.codec() != Ok(codec) || is_behind_hole {
             break;
         }
+        next = header.last_offset().saturating_add(1);
         plan.batches += 1;
         plan.with_records += 1;
         plan.bytes = bytes;
@@ -141,7 +147,8 @@ fn take_in(rewriter: &mut Rewriter, batch: &RawBatch, codec: Codec, from: i64, r
         Refusal::Offsets => Stop::Here,
         Refusal::Malformed(_) => Stop::Broken(refusal.into_error(&batch.header)),
     })?;
-    if rewriter.record_bytes() > room.record_bytes_max {
+    let has_holes = room.is_dense && rewriter.run_count() > 1;
+    if rewriter.record_bytes() > room.record_bytes_max || has_holes {
         rewriter.go_back(&mark);
         return Err(Stop::Here);
     }

@@ -41,6 +41,10 @@ pub(super) struct Rewriter {
     count: u32,
     base_timestamp: i64,
     max_timestamp: i64,
+    /// Whether records behind a hole are left out.
+    is_stopping_at_holes: bool,
+    /// The first record that was left out for that.
+    stopped_at: Option<i64>,
 }
 
 /// What to go back to when a batch turns out not to fit.
@@ -68,7 +72,24 @@ impl Rewriter {
             count: 0,
             base_timestamp: -1,
             max_timestamp: i64::MIN,
+            is_stopping_at_holes: false,
+            stopped_at: None,
         }
+    }
+
+    /// From now on, records behind a hole in the source offsets are left out.
+    pub(super) fn stop_at_holes(&mut self) {
+        self.is_stopping_at_holes = true;
+    }
+
+    /// The source offset of the first record that was left out.
+    pub(super) fn stopped_at(&self) -> Option<i64> {
+        self.stopped_at
+    }
+
+    /// Stretches of consecutive source offsets so far.
+    pub(super) fn run_count(&self) -> usize {
+        self.runs.len()
     }
 
     pub(super) fn count(&self) -> u32 {
@@ -127,7 +148,10 @@ impl Rewriter {
             }
             next_delta = record.offset_delta.saturating_add(1);
             let offset = header.base_offset + i64::from(record.offset_delta);
-            if offset >= from {
+            let is_behind_hole = self.runs.last().is_some_and(|run| run.source.plus(run.length).get() != offset);
+            if self.is_stopping_at_holes && is_behind_hole {
+                self.stopped_at = self.stopped_at.or(Some(offset));
+            } else if offset >= from {
                 let timestamp = if is_log_append_time {
                     header.max_timestamp
                 } else {

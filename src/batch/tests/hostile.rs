@@ -10,6 +10,7 @@ const TIGHT: Limits = Limits {
     decompressed_bytes_max: 50_000,
     merge_compressed_below: 4000,
     records_max: 5000,
+    is_dense: false,
 };
 
 fn look_at(bytes: Bytes) {

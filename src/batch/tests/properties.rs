@@ -80,6 +80,7 @@ fn any_limits() -> impl Strategy<Value = Limits> {
             decompressed_bytes_max: 20_000,
             merge_compressed_below,
             records_max,
+            is_dense: false,
         },
     )
 }

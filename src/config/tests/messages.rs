@@ -165,14 +165,13 @@ fn the_daemon() {
 
 const LINK: &[(&str, &[&str])] = &[
     (
-        "offsets = \"preserve\"",
-        &["7:11 link.l.offsets: `offsets = \"preserve\"` is not available yet \
-                   (write offsets = \"translate\": offsets that happen to be equal stay equal)"],
+        "gap_fill_ratio_max = \"much\"",
+        &["7:22 link.l.gap_fill_ratio_max: `gap_fill_ratio_max` is a number from 0.0 to 1000.0"],
     ),
     (
         "offsets = \"transalte\"",
         &[
-            "7:11 link.l.offsets: `transalte` is not a value of `offsets` (did you mean `translate`? allowed: translate)",
+            "7:11 link.l.offsets: `transalte` is not a value of `offsets` (did you mean `translate`? allowed: preserve, preserve-or-stop, translate)",
         ],
     ),
     (

@@ -8,6 +8,7 @@ use crate::types::{PartitionIndex, SourceOffset, TargetOffset, TopicName};
 
 fn snapshot(contact_age_ms: u64) -> Snapshot {
     Snapshot {
+        offsets: None,
         source_position: SourceOffset::new(90).ok(),
         target_position: TargetOffset::new(70).ok(),
         status: StatusRecord {

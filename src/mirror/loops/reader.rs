@@ -172,7 +172,9 @@ impl<S: States> Reader<S> {
                 continue;
             };
             if link.source_cluster_id == self.target_cluster_id && link.target_cluster_id == source_cluster_id {
-                self.known.note_link(link.producer_id.0);
+                for producer_id in link.fillers.iter().chain([&link.producer_id]) {
+                    self.known.note_link(producer_id.0);
+                }
             }
         }
         Ok(())

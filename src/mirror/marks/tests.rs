@@ -16,6 +16,7 @@ fn position(source: i64) -> PositionRecord {
         open_runs: String::new(),
         open_chunk: 0,
         resolution: None,
+        offsets: None,
         status: StatusRecord {
             state: PartitionState::Mirroring,
             daemon: "test".to_owned(),
@@ -32,7 +33,7 @@ fn position(source: i64) -> PositionRecord {
 
 fn plan(length: u64) -> PlanRecord {
     let run = Run { source: SourceOffset::ZERO, target: TargetOffset::ZERO, length };
-    PlanRecord { target_topic_id: None, runs: OffsetMap::encode(&[run]), inherited: String::new() }
+    PlanRecord { target_topic_id: None, runs: OffsetMap::encode(&[run]), inherited: String::new(), sequences: None }
 }
 
 fn writes(position: PositionRecord, plan: Option<PlanRecord>) -> Vec<Write> {

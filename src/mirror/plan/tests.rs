@@ -78,3 +78,33 @@ fn very_many_runs_are_looked_up_fast() {
     assert!(plan.covers(target(0), &all));
     assert_eq!(plan.disputed(), None);
 }
+
+fn sequence(count: u64) -> Sequence {
+    Sequence::of_count(count)
+}
+
+#[test]
+fn with_identical_offsets_sequences_count_records_and_gaps_are_planned() {
+    let plan = Plan::identical(vec![run(10, 10, 5), run(20, 20, 5)], sequence(3), Vec::new(), sequence(3)).unwrap();
+    assert_eq!(plan.ours_at(sequence(3), 2), Some(vec![records(10, 2)]));
+    assert_eq!(plan.ours_at(sequence(7), 2), Some(vec![records(14, 1), records(20, 1)]));
+    assert_eq!(plan.ours_at(sequence(12), 2), None, "only one is left");
+    assert_eq!(plan.ours_at(sequence(2), 1), None, "before the plan");
+    assert!(plan.is_gap(target(15), target(20)) && plan.is_gap(target(17), target(18)));
+    assert!(!plan.is_gap(target(14), target(20)) && !plan.is_gap(target(15), target(21)));
+    assert!(!plan.is_gap(target(25), target(26)), "behind the plan nothing is known");
+    assert!(plan.covers(target(20), &[records(20, 5)]) && !plan.covers(target(15), &[records(15, 1)]));
+    assert_eq!(plan.left_from(sequence(9)), [run(21, 21, 4)]);
+    assert!(Plan::identical(vec![run(10, 11, 5)], sequence(0), Vec::new(), sequence(0)).is_none());
+}
+
+#[test]
+fn a_former_plan_with_other_records_under_the_same_sequences_is_disputed() {
+    let of = |ours: Vec<Run>, theirs: Vec<Run>| Plan::identical(ours, sequence(0), theirs, sequence(0)).unwrap();
+    assert_eq!(of(vec![run(0, 0, 20)], vec![run(0, 0, 10)]).disputed(), None);
+    let hole = of(vec![run(0, 0, 4), run(6, 6, 20)], vec![run(0, 0, 10)]);
+    assert_eq!(hole.disputed(), Some((target(6), target(12))));
+    let later = Plan::identical(vec![run(6, 6, 20)], sequence(4), vec![run(0, 0, 10)], sequence(0)).unwrap();
+    assert_eq!(later.disputed(), Some((target(6), target(12))));
+    assert_eq!(later.left_of_former(sequence(8)), [run(8, 8, 2)]);
+}

@@ -51,6 +51,7 @@ impl Stored {
             open_runs: OffsetMap::encode(position.open_runs()),
             open_chunk: position.open_chunk(),
             resolution: None,
+            offsets: Some(position.relation().to_record()),
             status: StatusRecord {
                 state: PartitionState::Mirroring,
                 daemon: "test".to_owned(),

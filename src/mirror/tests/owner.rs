@@ -164,6 +164,7 @@ impl World {
             decompressed_bytes_max: 1 << 20,
             merge_compressed_below: 0,
             records_max: 1_000,
+            is_dense: false,
         };
         match prepare(&mut queue, from, &limits).unwrap() {
             Step::Send(prepared) => Some(prepared),

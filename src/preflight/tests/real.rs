@@ -73,6 +73,7 @@ async fn mirror_a_topic(source: &Broker, target: &Broker) {
         is_config_sync_on: true,
         drift: crate::sync::Drift::Revert,
         start: StartAt::Earliest,
+        are_offsets_preserved: false,
     };
     let selection = Selection::new(vec![Entry::named("orders")]).unwrap();
     let topics = TopicSync::new(settings, source.cluster_as(USER), target.cluster_as(USER), store, selection);

@@ -59,6 +59,7 @@ fn position() -> PositionRecord {
         open_runs: "AAEC".to_owned(),
         open_chunk: 3,
         resolution: Some(Uuid::from_u128(3)),
+        offsets: None,
         status: StatusRecord {
             state: PartitionState::Stopped,
             daemon: "one".to_owned(),
@@ -83,12 +84,13 @@ fn every_kind() -> Vec<(Key, Value)> {
         target_cluster_id: "T".to_owned(),
         producer_id: ProducerId(4_000),
         producer_epoch: ProducerEpoch(1),
+        fillers: vec![ProducerId(4_001)],
         state: LinkState::Paused,
         digest: "d".to_owned(),
         meaning: [("offsets".to_owned(), "translate".to_owned())].into(),
         created_at_ms: 1,
     };
-    let plan = PlanRecord { target_topic_id: None, runs: "AAEC".to_owned(), inherited: String::new() };
+    let plan = PlanRecord { target_topic_id: None, runs: "AAEC".to_owned(), inherited: String::new(), sequences: None };
     let resolution = ResolutionRecord {
         id,
         verb: ResolveVerb::Skip,
@@ -155,7 +157,7 @@ fn stored_keys_never_change() {
 fn the_form_of_values_stays_readable() {
     let key = br#"{"type":"plan","link":"a-to-b","topic":"orders","partition":2}"#;
     let value = br#"{"v":1,"target_topic_id":null,"runs":"AAEC","of_a_later_version":[1]}"#;
-    let plan = PlanRecord { target_topic_id: None, runs: "AAEC".to_owned(), inherited: String::new() };
+    let plan = PlanRecord { target_topic_id: None, runs: "AAEC".to_owned(), inherited: String::new(), sequences: None };
     let (_, read) = parse(key, Some(value)).unwrap().unwrap();
     assert_eq!(read, Some(Value::Plan(plan)));
 }

@@ -4,7 +4,7 @@ use super::*;
 
 /// A round over a topic whose settings were copied before.
 fn round(source: &[ConfigEntry], target: &[ConfigEntry], before: &SettingsRecord, drift: Drift) -> Changes {
-    let mut changes = changes(source, target, before, Phase::CaughtUp, true);
+    let mut changes = changes(source, target, before, Phase::CaughtUp, true, false);
     settle(drift, source, target, before, &mut changes);
     changes
 }
@@ -25,7 +25,7 @@ fn target(retention: &str) -> Vec<ConfigEntry> {
 
 fn copied(retention: &str) -> SettingsRecord {
     let values = pairs(&[("retention.ms", retention.to_owned())]);
-    SettingsRecord { is_history_held: false, copied: names(&["retention.ms"]), values }
+    SettingsRecord { copied: names(&["retention.ms"]), values, ..SettingsRecord::default() }
 }
 
 #[test]

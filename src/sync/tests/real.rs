@@ -55,6 +55,7 @@ async fn start(entries: Vec<Entry>, start: StartAt) -> Link {
         link: name(),
         interval: Duration::from_secs(1),
         is_config_sync_on: true,
+        are_offsets_preserved: false,
         drift: Drift::Revert,
         start,
     };

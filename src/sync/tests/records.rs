@@ -99,6 +99,7 @@ fn caught_up_means_at_the_end_or_a_few_seconds_behind_it() {
         open_runs: String::new(),
         open_chunk: 0,
         resolution: None,
+        offsets: None,
         status: StatusRecord {
             state: PartitionState::Mirroring,
             daemon: "one".to_owned(),

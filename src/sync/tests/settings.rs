@@ -50,7 +50,7 @@ fn a_new_topic_gets_what_is_set_at_the_source_and_holds_its_history() {
         set("min.insync.replicas", "2"),
         set("compression.type", "gzip"),
     ]);
-    let (configs, record) = at_creation(&source, Some(&known()));
+    let (configs, record) = at_creation(&source, Some(&known()), false);
     let expected = [
         ("compression.type", "producer"),
         ("message.timestamp.after.max.ms", "9223372036854775807"),
@@ -62,25 +62,27 @@ fn a_new_topic_gets_what_is_set_at_the_source_and_holds_its_history() {
     ];
     assert_eq!(configs, pairs(&expected.map(|(name, value)| (name, value.to_owned()))));
     let values = pairs(&[("segment.ms", "60000".to_owned())]);
-    assert_eq!(record, SettingsRecord { is_history_held: true, copied: names(&["segment.ms"]), values });
+    let expected =
+        SettingsRecord { is_history_held: true, is_policy_held: false, copied: names(&["segment.ms"]), values };
+    assert_eq!(record, expected);
 }
 
 #[test]
 fn a_compacted_topic_has_no_history_to_hold() {
-    let (configs, record) = at_creation(&with(&[set("cleanup.policy", "compact")]), Some(&known()));
+    let (configs, record) = at_creation(&with(&[set("cleanup.policy", "compact")]), Some(&known()), false);
     assert_eq!(configs.get("cleanup.policy").map(String::as_str), Some("compact"));
     assert!(!configs.contains_key("retention.ms") && !record.is_history_held);
-    let (configs, _) = at_creation(&with(&[set("cleanup.policy", "compact,delete")]), Some(&known()));
+    let (configs, _) = at_creation(&with(&[set("cleanup.policy", "compact,delete")]), Some(&known()), false);
     assert!(configs.contains_key("retention.ms"));
 }
 
 #[test]
 fn names_that_the_target_does_not_know_are_left_out() {
     let source = with(&[set("vendor.special", "x"), set("segment.ms", "1")]);
-    let (configs, _) = at_creation(&source, Some(&known()));
+    let (configs, _) = at_creation(&source, Some(&known()), false);
     assert!(!configs.contains_key("vendor.special") && configs.contains_key("segment.ms"));
     let old = names(&["segment.ms", "message.timestamp.difference.max.ms", "message.timestamp.type"]);
-    let (configs, _) = at_creation(&source, Some(&old));
+    let (configs, _) = at_creation(&source, Some(&old), false);
     assert!(configs.contains_key("message.timestamp.difference.max.ms"));
     assert!(!configs.contains_key("message.timestamp.after.max.ms"));
 }
@@ -88,17 +90,17 @@ fn names_that_the_target_does_not_know_are_left_out() {
 #[test]
 fn retention_comes_when_all_has_caught_up() {
     let source = with(&[set("retention.ms", "1000")]);
-    let (configs, record) = at_creation(&source, Some(&known()));
+    let (configs, record) = at_creation(&source, Some(&known()), false);
     let target = with(&configs.iter().map(|(name, value)| set(name, value)).collect::<Vec<_>>());
-    let still = changes(&source, &target, &record, Phase::CatchingUp, true);
+    let still = changes(&source, &target, &record, Phase::CatchingUp, true, false);
     assert_eq!((still.alter.len(), &still.record), (0, &record));
     for is_sync_on in [true, false] {
-        let done = changes(&source, &target, &record, Phase::CaughtUp, is_sync_on);
+        let done = changes(&source, &target, &record, Phase::CaughtUp, is_sync_on, false);
         let expected = [("retention.bytes", None), ("retention.ms", Some("1000".to_owned()))];
         assert_eq!(done.alter, pairs(&expected), "retention.bytes becomes the target's default");
         assert!(!done.record.is_history_held);
         let target = after(&target, &done);
-        let quiet = changes(&source, &target, &done.record, Phase::CaughtUp, is_sync_on);
+        let quiet = changes(&source, &target, &done.record, Phase::CaughtUp, is_sync_on, false);
         assert_eq!((quiet.alter.len(), quiet.record), (0, done.record));
     }
 }
@@ -107,31 +109,31 @@ fn retention_comes_when_all_has_caught_up() {
 fn a_setting_is_reset_only_where_it_came_from_the_source() {
     let target = with(&[set("segment.ms", "60000"), set("min.insync.replicas", "2")]);
     let copied = SettingsRecord { copied: names(&["segment.ms"]), ..SettingsRecord::default() };
-    let reset = changes(&defaults(), &target, &copied, Phase::CaughtUp, true);
+    let reset = changes(&defaults(), &target, &copied, Phase::CaughtUp, true, false);
     assert_eq!(reset.alter, pairs(&[("segment.ms", None)]));
     assert!(reset.record.copied.is_empty());
-    let foreign = changes(&defaults(), &target, &SettingsRecord::default(), Phase::CaughtUp, true);
+    let foreign = changes(&defaults(), &target, &SettingsRecord::default(), Phase::CaughtUp, true, false);
     assert_eq!(foreign.alter.len(), 0, "somebody set it on the target");
-    let off = changes(&with(&[set("segment.ms", "1")]), &target, &copied, Phase::CaughtUp, false);
+    let off = changes(&with(&[set("segment.ms", "1")]), &target, &copied, Phase::CaughtUp, false, false);
     assert_eq!((off.alter.len(), off.record), (0, copied), "with sync off nothing is followed");
 }
 
 #[test]
 fn batches_always_fit() {
     let source = with(&[inherited("max.message.bytes", "5000000")]);
-    let raised = changes(&source, &defaults(), &SettingsRecord::default(), Phase::CaughtUp, false);
+    let raised = changes(&source, &defaults(), &SettingsRecord::default(), Phase::CaughtUp, false, false);
     assert_eq!(raised.alter, pairs(&[("max.message.bytes", Some("5000000".to_owned()))]));
     let target = after(&defaults(), &raised);
     assert_eq!(batch_bytes_max(&target), 5_000_000);
-    assert_eq!(changes(&source, &target, &raised.record, Phase::CaughtUp, true).alter.len(), 0);
-    let smaller = changes(&defaults(), &target, &raised.record, Phase::CaughtUp, true);
+    assert_eq!(changes(&source, &target, &raised.record, Phase::CaughtUp, true, false).alter.len(), 0);
+    let smaller = changes(&defaults(), &target, &raised.record, Phase::CaughtUp, true, false);
     assert_eq!(smaller.alter.len(), 0, "never taken back by itself");
 }
 
 #[test]
 fn adopting_makes_a_topic_fit() {
     let target = with(&[set("message.timestamp.type", "LogAppendTime"), set("compression.type", "zstd")]);
-    let made = changes(&defaults(), &target, &SettingsRecord::default(), Phase::Adopting, true);
+    let made = changes(&defaults(), &target, &SettingsRecord::default(), Phase::Adopting, true, false);
     assert_eq!(made.alter.get("message.timestamp.type"), Some(&Some("CreateTime".to_owned())));
     assert_eq!(made.alter.get("compression.type"), Some(&Some("producer".to_owned())));
     assert_eq!(made.alter.get("retention.ms"), Some(&Some("-1".to_owned())));
@@ -176,8 +178,8 @@ proptest! {
         phase in prop_oneof![Just(Phase::CatchingUp), Just(Phase::CaughtUp)],
     ) {
         let before = SettingsRecord { is_history_held, copied: names(&copied), ..SettingsRecord::default() };
-        let first = changes(&source, &target, &before, phase, is_sync_on);
-        let second = changes(&source, &after(&target, &first), &first.record, phase, is_sync_on);
+        let first = changes(&source, &target, &before, phase, is_sync_on, false);
+        let second = changes(&source, &after(&target, &first), &first.record, phase, is_sync_on, false);
         prop_assert_eq!(second.alter.len(), 0, "{:?}", second);
         prop_assert_eq!(second.record, first.record);
     }

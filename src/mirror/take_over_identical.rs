@@ -1,0 +1,189 @@
+//! Taking over a partition whose offsets are the same on both sides, and letting them part.
+//!
+//! Owns: what the target's log must look like behind the checkpoint, and what follows where it does not.
+//! Promises: the log end alone proves nothing: every batch behind the checkpoint is looked at; offsets part only
+//! here, and that is stored before anything else is written.
+//! Does not know: how gaps are filled.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::identity::Relation;
+use super::partition::{Ended, Known, Partition};
+use super::plan::{AHEAD_FIRST, Plan, lay_out};
+use super::position::Position;
+use super::reconcile::Observation;
+use super::stop::StopReason;
+use super::takeover::{Judgement, Sightings, next_sequence};
+use super::walk::{Authors, Piece, follow, follow_among_others, walk};
+use super::{OffsetsMode, target};
+use crate::tasks::Backoff;
+use crate::types::{Run, TargetOffset};
+
+/// How much of the log before a lost end is looked at.
+const LOOK_BACK: u64 = 10_000;
+
+impl Partition {
+    /// Brings position and plan in line with the target's log.
+    pub(super) async fn reconcile_identical(&self, known: &mut Known) -> Result<(), Ended> {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
+        let mut sightings = Sightings::default();
+        loop {
+            let (seen, _) = self.observe().await;
+            match self.judge_identical(known, &seen, &mut sightings).await {
+                Ok(true) => break,
+                Ok(false) => backoff.pause().await,
+                Err(Judgement::Ended(ended)) => return Err(ended),
+                Err(Judgement::Unreadable(error)) => self.wait_out(&error, &mut backoff).await,
+            }
+        }
+        self.former_at.store(-1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn judge_identical(
+        &self,
+        known: &mut Known,
+        seen: &Observation,
+        sightings: &mut Sightings,
+    ) -> Result<bool, Judgement> {
+        let source_offset = known.position.source();
+        if seen.state.is_some_and(|(epoch, _)| epoch > self.services.writer.1) {
+            return Err(Judgement::Ended(Ended::Stopped(StopReason::Fenced { source_offset })));
+        }
+        let explained = if seen.log_end < known.position.target() { None } else { self.explained(known, seen).await? };
+        if let Some(position) = explained {
+            if !position.is_identical() && self.assignment.offsets == OffsetsMode::PreserveOrStop {
+                let because = super::walk::SHIFTED.to_owned();
+                return Err(Judgement::Ended(Ended::Stopped(StopReason::Parted { because, source_offset })));
+            }
+            let left = known.plan.left_from(position.sequence());
+            let first = position.sequence();
+            known.plan = Plan::identical(Vec::new(), first, left, first).unwrap_or_default();
+            known.position = position;
+            return Ok(true);
+        }
+        if sightings.add(*seen) < super::takeover::FOREIGN_SIGHTINGS {
+            return Ok(false);
+        }
+        self.judge_identical_surprise(known, seen).await
+    }
+
+    /// The position at the log end, if the plan explains all that lies behind the one we know.
+    async fn explained(&self, known: &Known, seen: &Observation) -> Result<Option<Position>, Judgement> {
+        let (target, partition) = (&self.services.target, &self.assignment.target);
+        let from = known.position.target();
+        let authors = self.authors(&known.position);
+        let pieces = walk(target, partition, authors, from, seen.log_end).await?;
+        let former_at = TargetOffset::new(self.former_at.load(Ordering::Relaxed)).ok();
+        let followed = follow(&known.position, &known.plan, &pieces, seen.log_end, former_at);
+        // Where the leader knows us, it must know the last of these batches.
+        let is_proven = |position: &Position| match seen.state {
+            Some((epoch, Some(last))) if epoch == self.services.writer.1 => last.plus(1) == position.sequence(),
+            Some(_) | None => true,
+        };
+        Ok(followed.filter(is_proven))
+    }
+
+    fn authors(&self, position: &Position) -> Authors<'_> {
+        let transactional = position.relation().account().and_then(|account| account.transactional);
+        Authors { writer: self.services.writer, fillers: &self.services.marker_ids, transactional }
+    }
+
+    async fn judge_identical_surprise(&self, known: &mut Known, seen: &Observation) -> Result<bool, Judgement> {
+        let source_offset = known.position.source();
+        let partition = &self.assignment.target;
+        let id = self.assignment.target_topic_id;
+        if !target::is_same_topic(&self.services.target, partition, id).await? {
+            return Err(Judgement::Ended(Ended::Stopped(StopReason::TargetRecreated { source_offset })));
+        }
+        let expected = known.position.target();
+        if seen.log_end < expected && self.is_all_ours_before(known, seen.log_end).await? {
+            let sequence = next_sequence(seen);
+            if known.position.rewind(seen.log_end, sequence).is_some() {
+                tracing::error!(
+                    link = %self.services.settings.link, %partition, acknowledged = %expected, log_end = %seen.log_end,
+                    again_from = %known.position.source(), "the target lost acknowledged records; they are copied again"
+                );
+                self.services.measures.breach("lost_acknowledged");
+                known.plan = Plan::identical(Vec::new(), sequence, Vec::new(), sequence).unwrap_or_default();
+                return Ok(true);
+            }
+        }
+        let reason = StopReason::ForeignWrite { expected, log_end: seen.log_end, source_offset };
+        Err(Judgement::Ended(Ended::Stopped(reason)))
+    }
+
+    /// Whether the end of a log that lost some of it is ours.
+    async fn is_all_ours_before(&self, known: &Known, log_end: TargetOffset) -> Result<bool, Judgement> {
+        let from = log_end.minus(LOOK_BACK).max(known.position.map().target_start());
+        let authors = self.authors(&known.position);
+        let pieces = walk(&self.services.target, &self.assignment.target, authors, from, log_end).await?;
+        Ok(!pieces.contains(&Piece::Foreign))
+    }
+
+    /// Lets the offsets part at the position, because of this; or says that the partition must stop for it.
+    pub(super) fn part(&self, known: &mut Known, because: String) -> Result<(), Ended> {
+        let source_offset = known.position.source();
+        match self.assignment.offsets {
+            OffsetsMode::PreserveOrStop => {
+                return Err(Ended::Stopped(StopReason::Parted { because, source_offset }));
+            }
+            OffsetsMode::Preserve | OffsetsMode::Translate => {}
+        }
+        *known.position.relation_mut() = Relation::parted(source_offset, because);
+        Ok(())
+    }
+
+    /// Says, counts and plans what follows from offsets that have parted since the take-over began.
+    pub(super) fn note_parted(&self, known: &mut Known) {
+        let because = match known.position.relation() {
+            Relation::Translated { because, .. } => because.clone().unwrap_or_default(),
+            Relation::Identical(_) | Relation::FastForwarding { .. } => return,
+        };
+        let (link, partition) = (&self.services.settings.link, &self.assignment.source);
+        let (source, target) = (known.position.source(), known.position.target());
+        tracing::warn!(%link, %partition, %source, %target, because, "offsets are translated from here on");
+        self.services.measures.fallback();
+        // What is still planned lies behind the log end now, one record after the other.
+        let left = known.plan.left_from(known.position.sequence());
+        let behind = left.into_iter().map(|run| crate::batch::SourceRun { source: run.source, length: run.length });
+        known.plan = Plan::from_runs(Vec::new(), lay_out(target, behind)).unwrap_or_default();
+    }
+
+    /// The plan that an owner begins with: what was planned, and beyond it that the source has no hole.
+    pub(super) fn first_identical_plan(&self, known: &Known) -> Plan {
+        let source = known.position.source();
+        let length = AHEAD_FIRST.min(self.services.settings.plan_ahead);
+        let from = source.get().max(known.position.target().get());
+        let from = crate::types::SourceOffset::new(from).unwrap_or(source);
+        let runs = same_on_both_sides(known.plan.expect_identical(from, length));
+        let first = known.position.sequence();
+        Plan::identical(runs, first, known.plan.inherited().to_vec(), first).unwrap_or_default()
+    }
+
+    /// Our own batches behind the position, whatever else lies there; offsets have parted then.
+    pub(super) async fn own_among_others(
+        &self,
+        position: &Position,
+        log_end: TargetOffset,
+    ) -> Result<Position, crate::cluster::ClusterError> {
+        let (target, partition) = (&self.services.target, &self.assignment.target);
+        let pieces = walk(target, partition, self.authors(position), position.target(), log_end).await?;
+        let plan = self.plan.clone().unwrap_or_default();
+        Ok(follow_among_others(position.clone(), &plan, &pieces))
+    }
+}
+
+/// Records at the same offsets on both sides.
+pub(super) fn same_on_both_sides(records: impl IntoIterator<Item = crate::batch::SourceRun>) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for record in records {
+        let Ok(target) = TargetOffset::new(record.source.get()) else { continue };
+        match runs.last_mut() {
+            Some(last) if last.source_end() == record.source => last.length += record.length,
+            Some(_) | None => runs.push(Run { source: record.source, target, length: record.length }),
+        }
+    }
+    runs
+}

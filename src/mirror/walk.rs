@@ -1,0 +1,145 @@
+//! Walking the target's log behind a checkpoint, where offsets are the same on both sides.
+//!
+//! Owns: what each batch header there is to us, and bringing a position in line with it.
+//! Promises: a position that comes out explains every batch, or there is none; where a batch does not lie at its
+//! source offset, offsets count as parted from there on, and the map stays exact.
+//! Does not know: what follows, brokers' moods.
+
+use super::identity::Relation;
+use super::plan::{Plan, lay_out};
+use super::position::Position;
+use super::target::{Landed, headers_from};
+use crate::batch::{BatchHeader, SourceRun};
+use crate::cluster::{Cluster, ClusterError};
+use crate::types::{ProducerEpoch, ProducerId, TargetOffset, TopicPartition};
+
+/// What one batch in the target's log is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Records that this link wrote.
+    Records(Landed),
+    /// A control record by one of our fillers.
+    Filler,
+    /// Anything else.
+    Foreign,
+}
+
+/// Whose batches are ours.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Authors<'a> {
+    pub(super) writer: (ProducerId, ProducerEpoch),
+    pub(super) fillers: &'a [ProducerId],
+    /// Of empty transactions.
+    pub(super) transactional: Option<ProducerId>,
+}
+
+impl Authors<'_> {
+    pub(super) fn piece(&self, header: &BatchHeader) -> Piece {
+        let id = ProducerId(header.producer_id);
+        let is_writer = id == self.writer.0 && header.producer_epoch == self.writer.1.0;
+        if header.is_control() {
+            let is_filler = self.fillers.contains(&id) || self.transactional == Some(id);
+            if is_filler { Piece::Filler } else { Piece::Foreign }
+        } else if is_writer {
+            Landed::of(header).map_or(Piece::Foreign, Piece::Records)
+        } else {
+            Piece::Foreign
+        }
+    }
+}
+
+/// The batches between two target offsets.
+pub(super) async fn walk(
+    target: &Cluster,
+    partition: &TopicPartition,
+    authors: Authors<'_>,
+    from: TargetOffset,
+    to: TargetOffset,
+) -> Result<Vec<Piece>, ClusterError> {
+    let mut at = from.get();
+    let mut pieces = Vec::new();
+    while let Some(headers) = headers_from(target, partition, &mut at, to).await? {
+        let between = |header: &&BatchHeader| header.last_offset() >= from.get() && header.base_offset < to.get();
+        for header in headers.iter().filter(between) {
+            let piece = authors.piece(header);
+            // Long stretches of filler are of no more interest than one.
+            if piece != Piece::Filler || pieces.last() != Some(&Piece::Filler) {
+                pieces.push(piece);
+            }
+        }
+    }
+    Ok(pieces)
+}
+
+/// What is said of a record that does not have its source offset.
+pub(super) const SHIFTED: &str = "a control record of a former owner arrived late, between two records";
+
+/// The position after all of `pieces`, with the log ending at `log_end`. `former_at`: the batch there is known to be
+/// the former owner's. `None`: the plan does not explain them.
+pub(super) fn follow(
+    position: &Position,
+    plan: &Plan,
+    pieces: &[Piece],
+    log_end: TargetOffset,
+    former_at: Option<TargetOffset>,
+) -> Option<Position> {
+    let mut position = position.clone();
+    for piece in pieces {
+        match piece {
+            Piece::Records(landed) => take_in(&mut position, plan, landed, former_at)?,
+            Piece::Filler => {}
+            Piece::Foreign => return None,
+        }
+    }
+    (log_end >= position.target()).then(|| position.advance_target(log_end))?;
+    Some(position)
+}
+
+/// Takes our own batches in, whatever lies between them; stops at the first that the plan does not explain. Offsets
+/// have parted then.
+pub(super) fn follow_among_others(mut position: Position, plan: &Plan, pieces: &[Piece]) -> Position {
+    for piece in pieces {
+        if let Piece::Records(landed) = piece {
+            let mut next = position.clone();
+            if take_in(&mut next, plan, landed, None).is_none() {
+                break;
+            }
+            position = next;
+        }
+    }
+    position
+}
+
+fn take_in(position: &mut Position, plan: &Plan, landed: &Landed, former_at: Option<TargetOffset>) -> Option<()> {
+    if landed.sequence != position.sequence() || landed.target < position.target() {
+        return None;
+    }
+    let ours = plan.ours_at(landed.sequence, landed.length);
+    let theirs = plan.theirs_at(landed.sequence, landed.length);
+    let is_in_place = |records: &Option<Vec<SourceRun>>| match records.as_deref() {
+        Some([one]) => one.source.get() == landed.target.get(),
+        Some(_) | None => false,
+    };
+    let records = if former_at == Some(landed.target) {
+        theirs
+    } else if is_in_place(&ours) || !is_in_place(&theirs) {
+        ours.or(theirs)
+    } else {
+        theirs
+    };
+    let is_in_place = is_in_place(&records);
+    let records = records?;
+    let first = records.first()?.source;
+    if position.is_identical() {
+        if is_in_place && position.source() <= first {
+            position.level(landed.target.get()).ok()?;
+        } else {
+            *position.relation_mut() = Relation::parted(first, SHIFTED);
+        }
+    }
+    let runs = lay_out(landed.target, records);
+    position.acknowledge(&runs).ok()
+}
+
+#[cfg(test)]
+mod tests;

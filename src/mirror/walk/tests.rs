@@ -1,0 +1,96 @@
+use super::*;
+use crate::mirror::identity::Account;
+use crate::mirror::take_over_identical::same_on_both_sides;
+use crate::types::{Run, Sequence, SourceOffset, Translation};
+
+fn source(offset: i64) -> SourceOffset {
+    SourceOffset::new(offset).unwrap()
+}
+
+fn target(offset: i64) -> TargetOffset {
+    TargetOffset::new(offset).unwrap()
+}
+
+fn records(runs: &[(i64, u64)]) -> Vec<Run> {
+    same_on_both_sides(runs.iter().map(|(from, length)| SourceRun { source: source(*from), length: *length }))
+}
+
+/// A position at offset 10 on both sides, with sequence 10.
+fn at_ten() -> Position {
+    let position = Position::new(source(10), target(10), Sequence::of_count(10));
+    position.related(Relation::Identical(Account::default()))
+}
+
+/// Ten records, a gap of five, ten records; and what a former owner planned.
+fn plan(inherited: &[(i64, u64)]) -> Plan {
+    let first = Sequence::of_count(10);
+    Plan::identical(records(&[(10, 10), (25, 10)]), first, records(inherited), first).unwrap()
+}
+
+fn landed(at: i64, sequence: u64, length: u64) -> Piece {
+    Piece::Records(Landed { target: target(at), sequence: Sequence::of_count(sequence), length })
+}
+
+#[test]
+fn batches_and_fills_in_their_places_are_followed() {
+    let pieces = [landed(10, 10, 4), landed(14, 14, 6), Piece::Filler, landed(25, 20, 3)];
+    let position = follow(&at_ten(), &plan(&[]), &pieces, target(28), None).unwrap();
+    assert!(position.is_identical());
+    assert_eq!(
+        (position.source(), position.target(), position.sequence()),
+        (source(28), target(28), Sequence::of_count(23))
+    );
+    assert_eq!(position.map().runs(), [Run { source: source(10), target: target(10), length: 18 }]);
+}
+
+#[test]
+fn half_a_fill_is_gone_on_with() {
+    let position = follow(&at_ten(), &plan(&[]), &[landed(10, 10, 10), Piece::Filler], target(22), None).unwrap();
+    assert!(position.is_identical());
+    assert_eq!((position.source(), position.target()), (source(20), target(22)));
+    // Nobody knows yet what the source has there: the next record is to come at the log's end.
+    assert_eq!(position.map().translate(source(20)), Translation::Next(target(22)));
+}
+
+#[test]
+fn a_batch_behind_one_control_record_too_many_is_found_by_its_sequence() {
+    let pieces = [landed(10, 10, 10), Piece::Filler, landed(26, 20, 2)];
+    let position = follow(&at_ten(), &plan(&[]), &pieces, target(28), None).unwrap();
+    let Relation::Translated { since, because } = position.relation() else { panic!("{position:?}") };
+    assert_eq!((*since, because.as_deref()), (Some(source(25)), Some(SHIFTED)));
+    assert_eq!(position.map().translate(source(25)), Translation::Exact(target(26)));
+    assert_eq!(position.map().translate(source(19)), Translation::Exact(target(19)));
+    assert_eq!((position.source(), position.target()), (source(27), target(28)));
+}
+
+#[test]
+fn foreign_batches_wrong_sequences_and_what_no_plan_has_are_not_explained() {
+    let explains = |pieces: &[Piece], end| follow(&at_ten(), &plan(&[]), pieces, target(end), None).is_some();
+    assert!(explains(&[landed(10, 10, 10)], 20));
+    assert!(!explains(&[Piece::Foreign], 11));
+    assert!(!explains(&[landed(10, 11, 1)], 11));
+    assert!(!explains(&[landed(9, 10, 1)], 11));
+    assert!(!explains(&[landed(10, 10, 21)], 31), "more than was planned");
+    assert!(!explains(&[landed(10, 10, 10)], 19), "the log ends before its batches");
+}
+
+#[test]
+fn a_batch_of_the_former_owner_is_known_by_its_place() {
+    // It planned the records 12 to 16 first; the source was compacted since, and we begin at 10.
+    let theirs = plan(&[(12, 5)]);
+    let position = follow(&at_ten(), &theirs, &[Piece::Filler, landed(12, 10, 5)], target(17), None).unwrap();
+    assert!(position.is_identical());
+    assert_eq!(position.source(), source(17));
+    // Where its place does not tell, having read the batch does.
+    let position = follow(&at_ten(), &theirs, &[landed(10, 10, 5)], target(15), Some(target(10))).unwrap();
+    assert_eq!(position.map().translate(source(12)), Translation::Exact(target(10)));
+    assert!(!position.is_identical());
+}
+
+#[test]
+fn a_person_can_have_what_is_ours_picked_out_from_among_others() {
+    let pieces = [landed(10, 10, 2), Piece::Foreign, landed(13, 12, 3), landed(17, 99, 1)];
+    let position = follow_among_others(at_ten(), &plan(&[]), &pieces);
+    assert_eq!((position.source(), position.target()), (source(15), target(16)));
+    assert_eq!(position.map().translate(source(12)), Translation::Exact(target(13)));
+}

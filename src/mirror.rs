@@ -46,6 +46,7 @@ pub mod loops;
 mod marks;
 mod measures;
 mod outcome;
+mod outlook;
 mod partition;
 mod plan;
 mod position;
@@ -179,6 +180,7 @@ impl Mirror {
             "target ends",
             watch::watch(link.clone(), source.clone(), target.clone(), registry.clone()),
         );
+        tasks.spawn_until_stopped("outlook", outlook::watch(link.clone(), source.clone(), registry.clone()));
         let memory = measures::keep_memory(metrics.clone(), link.clone(), fetchers.clone());
         tasks.spawn_until_stopped("memory gauges", memory);
         let measures = measures::LinkMeasures::new(&metrics, &link);

@@ -17,6 +17,7 @@ mod api_and_cli;
 mod broker_killed;
 mod compaction;
 mod harness_self_test;
+mod local_writers;
 mod old_timestamps;
 mod opposite_links;
 mod producers;

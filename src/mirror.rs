@@ -50,6 +50,7 @@ pub mod loops;
 mod marks;
 mod measures;
 mod outcome;
+mod outlook;
 mod partition;
 mod plan;
 mod position;
@@ -204,6 +205,7 @@ impl Mirror {
             "target ends",
             watch::watch(link.clone(), source.clone(), target.clone(), registry.clone()),
         );
+        tasks.spawn_until_stopped("outlook", outlook::watch(link.clone(), source.clone(), registry.clone()));
         let memory = measures::keep_memory(metrics.clone(), link.clone(), fetchers.clone());
         tasks.spawn_until_stopped("memory gauges", memory);
         let measures = measures::LinkMeasures::new(&metrics, &link);

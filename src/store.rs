@@ -19,9 +19,10 @@ pub use form::{UnreadableRecord, parse};
 pub use handle::{Lease, Settings, ShardEvent, Store, StoreError, Write};
 pub use open::state_topic;
 pub use records::{
-    AclEntry, AclsRecord, DaemonRecord, GroupPositionRecord, GroupRecord, Key, LinkRecord, LinkState, MapRecord,
-    OffsetsRecord, PartitionState, PlanRecord, PositionRecord, RequestAction, RequestRecord, ResolutionRecord,
-    SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord, TopicState, Value,
+    AclEntry, AclsRecord, DaemonRecord, GroupPositionRecord, GroupRecord, HolderRecord, Key, LinkRecord, LinkState,
+    MapRecord, OffsetsRecord, PartitionState, PlanRecord, PositionRecord, RequestAction, RequestRecord,
+    ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord, TopicState,
+    Value,
 };
 pub use shard_hash::SHARDS;
 pub use view::View;

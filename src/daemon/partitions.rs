@@ -145,7 +145,7 @@ fn partition(
         target_position,
         lag_records: lag.filter(|_| is_reachable),
         lag_ms: status.lag_ms,
-        retention_left_ms: None,
+        retention_left_ms: status.retention_left_ms,
         source_contact_age_ms: status.source_contact_age_ms,
         held_back: held_back(status),
         daemon: Some(status.daemon.clone()),
@@ -155,7 +155,11 @@ fn partition(
 
 fn held_back(status: &StatusRecord) -> Option<json::HeldBack> {
     let records = status.source_high_watermark?.distance_from(status.source_last_stable?);
-    (records > 0).then_some(json::HeldBack { records, producer_id: None, age_ms: None })
+    (records > 0).then_some(json::HeldBack {
+        records,
+        producer_id: status.held_by.and_then(|holder| holder.producer_id),
+        age_ms: status.held_by.map(|holder| holder.age_ms),
+    })
 }
 
 fn unknown(index: PartitionIndex, is_paused: bool) -> json::Partition {

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
@@ -16,7 +17,7 @@ use super::marks::Marks;
 use super::position::Position;
 use super::waiters::Waiters;
 use crate::cluster::ClusterError;
-use crate::store::{Lease, OffsetsRecord, PartitionState, StatusRecord, StopRecord};
+use crate::store::{HolderRecord, Lease, OffsetsRecord, PartitionState, StatusRecord, StopRecord};
 use crate::types::{ClusterName, LinkName, SourceOffset, TargetOffset, TopicPartition, Translation};
 
 /// A mirror partition that this daemon works on.
@@ -38,6 +39,10 @@ pub(super) struct Inner {
     /// The target offset after everything that was handed to a producer.
     pub(super) sent_to: Option<TargetOffset>,
     pub(super) watermarks: Option<Watermarks>,
+    /// What holds readers back at the source; see `outlook`.
+    pub(super) held: Option<Held>,
+    /// How long until the source's retention would overtake us, milliseconds; see `outlook`.
+    pub(super) retention_left_ms: Option<u64>,
     /// When the source was last heard of: by the inbox while there is one, else as far as is remembered.
     pub(super) contact: Option<ContactWatch>,
     last_contact: Option<Instant>,
@@ -108,6 +113,8 @@ impl Live {
             paused_under: None,
             sent_to: None,
             watermarks: None,
+            held: None,
+            retention_left_ms: None,
             contact: None,
             last_contact: None,
             stop: None,
@@ -186,11 +193,24 @@ impl Inner {
         self.trouble.iter().chain(&self.source_trouble)
     }
 
+    /// Age of the oldest high watermark that is not reached.
+    pub(super) fn lag_ms(&self) -> u64 {
+        self.lag.oldest().map_or(0, millis_since)
+    }
+
+    /// Names the producer whose open transaction begins at `at`, if readers are still held back there.
+    pub(super) fn name_holder(&mut self, at: SourceOffset, producer_id: Option<i64>) {
+        if let Some(held) = self.held.as_mut().filter(|held| held.at == at) {
+            held.producer_id = producer_id;
+        }
+    }
+
     /// Notes what a response told of the source.
     pub(super) fn observe(&mut self, watermarks: Watermarks) {
         let now = Instant::now();
         self.watermarks = Some(watermarks);
         self.last_contact = Some(now);
+        self.held = Held::after(self.held.take(), watermarks, now);
         let position = self.position.as_ref().map_or(SourceOffset::ZERO, Position::source);
         self.lag.observe(watermarks.high_watermark, position, now);
     }
@@ -204,8 +224,6 @@ impl Inner {
     }
 
     pub(super) fn status(&self, daemon: &str) -> StatusRecord {
-        let now = Instant::now();
-        let millis = |since: Instant| u64::try_from(now.duration_since(since).as_millis()).unwrap_or(u64::MAX);
         StatusRecord {
             state: self.state,
             daemon: daemon.to_owned(),
@@ -213,15 +231,51 @@ impl Inner {
             source_log_start: self.watermarks.map(|marks| marks.log_start),
             source_high_watermark: self.watermarks.map(|marks| marks.high_watermark),
             source_last_stable: self.watermarks.map(|marks| marks.last_stable),
-            lag_ms: self.watermarks.map(|_| self.lag.oldest().map_or(0, millis)),
+            lag_ms: self.watermarks.map(|_| self.lag_ms()),
             source_contact_age_ms: self
                 .contact
                 .as_ref()
                 .and_then(ContactWatch::last)
                 .max(self.last_contact)
-                .map(millis),
+                .map(millis_since),
+            retention_left_ms: self.retention_left_ms,
+            held_by: self
+                .held
+                .as_ref()
+                .map(|held| HolderRecord { producer_id: held.producer_id, age_ms: millis_since(held.since) }),
             stop: self.stop.clone(),
         }
+    }
+}
+
+fn millis_since(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An open transaction that holds readers back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Where it begins: the last stable offset.
+    pub(super) at: SourceOffset,
+    /// Since when the last stable offset has stood there, as far as this daemon saw.
+    since: Instant,
+    /// Whose it is, once looked up.
+    producer_id: Option<i64>,
+}
+
+impl Held {
+    fn after(before: Option<Self>, watermarks: Watermarks, now: Instant) -> Option<Self> {
+        let at = watermarks.last_stable;
+        if at >= watermarks.high_watermark {
+            return None;
+        }
+        let same = before.filter(|held| held.at == at);
+        Some(same.unwrap_or(Self { at, since: now, producer_id: None }))
+    }
+
+    /// Whether it has lasted, and nobody has looked yet whose it is.
+    pub(super) fn is_to_be_named(&self, still_min: Duration) -> bool {
+        self.producer_id.is_none() && self.since.elapsed() >= still_min
     }
 }
 

@@ -41,7 +41,8 @@ fn holds(faults: Faults) {
 
 #[track_caller]
 fn is_needed(faults: Faults, rules: Rules) {
-    assert!(!failures(faults, rules, 1_500).is_empty(), "nothing went wrong with {rules:?}: the test can't see it");
+    let is_wrong = |seed| World::run(seed, faults, rules).is_err();
+    assert!((0..1_500).any(is_wrong), "nothing went wrong with {rules:?}: the test can't see it");
 }
 
 const ANSWERS: Faults =

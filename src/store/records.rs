@@ -335,8 +335,23 @@ pub struct StatusRecord {
     pub lag_ms: Option<u64>,
     /// Time since the source last answered about this partition.
     pub source_contact_age_ms: Option<u64>,
+    /// How long until the source's retention would overtake the mirror, where known.
+    #[serde(default)]
+    pub retention_left_ms: Option<u64>,
+    /// The open transaction that holds readers back at the source.
+    #[serde(default)]
+    pub held_by: Option<HolderRecord>,
     /// Why it stopped.
     pub stop: Option<StopRecord>,
+}
+
+/// An open transaction at the source, behind which nothing can be read yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HolderRecord {
+    /// Its producer, once it was looked up.
+    pub producer_id: Option<i64>,
+    /// How long the last stable offset has stood where it is, milliseconds.
+    pub age_ms: u64,
 }
 
 /// State of a mirror partition.

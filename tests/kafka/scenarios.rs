@@ -20,6 +20,7 @@ mod compaction;
 mod drift;
 mod groups;
 mod harness_self_test;
+mod local_writers;
 mod logins;
 mod mirrormaker;
 mod old_releases;

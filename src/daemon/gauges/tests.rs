@@ -20,6 +20,8 @@ fn snapshot(contact_age_ms: u64) -> Snapshot {
             source_last_stable: None,
             lag_ms: Some(1_500),
             source_contact_age_ms: Some(contact_age_ms),
+            retention_left_ms: None,
+            held_by: None,
             stop: None,
         },
         trouble: None,

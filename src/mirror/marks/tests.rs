@@ -26,6 +26,8 @@ fn position(source: i64) -> PositionRecord {
             source_last_stable: None,
             lag_ms: None,
             source_contact_age_ms: None,
+            retention_left_ms: None,
+            held_by: None,
             stop: None,
         },
     }

@@ -61,6 +61,8 @@ impl Stored {
                 source_last_stable: None,
                 lag_ms: None,
                 source_contact_age_ms: None,
+                retention_left_ms: None,
+                held_by: None,
                 stop: None,
             },
         });

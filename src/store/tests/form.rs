@@ -69,6 +69,8 @@ fn position() -> PositionRecord {
             source_last_stable: None,
             lag_ms: Some(20),
             source_contact_age_ms: None,
+            retention_left_ms: None,
+            held_by: None,
             stop: Some(stop()),
         },
     }

@@ -109,6 +109,8 @@ fn caught_up_means_at_the_end_or_a_few_seconds_behind_it() {
             source_last_stable: SourceOffset::new(end).ok(),
             lag_ms,
             source_contact_age_ms: None,
+            retention_left_ms: None,
+            held_by: None,
             stop: None,
         },
     };

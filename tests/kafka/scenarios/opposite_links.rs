@@ -1,6 +1,6 @@
 //! Two opposite links with the same topic names: what crossed once does not come back.
 //!
-//! Topics that applications write to on both sides need `local_writers`, which the configuration does not offer yet.
+//! Topics that applications write to on both sides are in `local_writers`.
 
 use crate::config::Config;
 use crate::daemon::Daemon;

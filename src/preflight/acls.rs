@@ -97,6 +97,11 @@ pub(super) fn target_rights(link: &LinkPlan) -> Vec<Right> {
     rights
 }
 
+/// The source topics that a link's entries are about.
+pub(super) fn source_topics(link: &LinkPlan) -> Vec<Pattern> {
+    patterns(link).into_iter().map(|(source, _)| source).collect()
+}
+
 /// The names on the source and on the target, entry by entry. Kafka knows no regular expressions, so an expression
 /// becomes the text that it begins with.
 fn patterns(link: &LinkPlan) -> Vec<(Pattern, Pattern)> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::LinkPlan;
-use super::acls::{CHANGE_ACLS, MIRRORMAKER_TOPIC, SEE_ACLS, SOURCE_TOPIC, STATE_TOPICS, TARGET_TOPIC};
+use super::acls::{self, CHANGE_ACLS, MIRRORMAKER_TOPIC, SEE_ACLS, SOURCE_TOPIC, STATE_TOPICS, TARGET_TOPIC};
 use super::reach::{Reached, Role, about};
 use super::report::{Report, list};
 use super::rights::{self, asked};
@@ -122,8 +122,10 @@ async fn check_source(
     let is_by_expression = |which: &Which| matches!(which, Which::Match(_));
     let has_expressions = link.selection.entries().iter().any(|entry| is_by_expression(&entry.rule.which));
     if has_expressions && !names.keys().any(|topic| at_source.topics.contains_key(topic)) {
-        let sentence = "it shows no topic that the link selects: there is none, or Read on them is missing";
-        report.fail(&about, sentence, "check `match`, and the rights that `causeway check --acls` prints");
+        if !rights::hidden(asked, &acls::source_topics(link), report).await {
+            let sentence = "it shows no topic that the link selects: there is none, or Read on them is missing";
+            report.fail(&about, sentence, "check `match`, and the rights that `causeway check --acls` prints");
+        }
     }
     // Whether another link writes into the source is in its state topics; any name among them will do for the question.
     let probe = [link.state_topic.clone()];

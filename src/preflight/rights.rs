@@ -91,6 +91,26 @@ pub(super) async fn topics(
     there
 }
 
+/// Whether topics that begin in these ways are hidden from us, which is reported. Their names can't be asked for, but a
+/// name that is nothing but the beginning is as hidden as they are.
+pub(super) async fn hidden(asked: Asked<'_>, patterns: &[Pattern], report: &mut Report) -> bool {
+    let mut is_any_hidden = false;
+    for pattern in patterns {
+        let Pattern::Prefixed(beginning) = pattern else { continue };
+        let Ok(probe) = TopicName::new(beginning) else { continue };
+        let is_hidden = match asked.cluster.topic_permissions(std::slice::from_ref(&probe)).await {
+            Ok(told) => told.values().any(|told| told.as_ref().is_err_and(ClusterError::is_permission_missing)),
+            Err(_) => false,
+        };
+        if is_hidden {
+            let resource = Resource::Topic(pattern.clone());
+            asked.lacks(Operation::Read, &resource, &format!("topics that begin with {beginning}"), report);
+            is_any_hidden = true;
+        }
+    }
+    is_any_hidden
+}
+
 /// What is missing of a topic that the broker tells about. What comes with another right is missing only where it is
 /// denied.
 pub(super) fn lacking(permissions: Permissions, does_exist: bool, wanted: &[Operation]) -> Vec<Operation> {

@@ -35,6 +35,8 @@ struct Deliveries {
     acknowledged: usize,
     next_offsets: BTreeMap<i32, i64>,
     error: Option<KafkaError>,
+    /// What librdkafka gave as the reason why it gave the transaction up.
+    cause: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +55,11 @@ impl ClientContext for DeliveryContext {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // A transaction that may not even begin is purged, and only the log says why.
+        if facility == "TXNERR" {
+            let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
+            deliveries.cause.get_or_insert_with(|| message.to_owned());
+        }
         log_line(level, facility, message);
     }
 
@@ -79,7 +86,8 @@ impl ProducerContext for DeliveryContext {
                 let next = deliveries.next_offsets.entry(message.partition()).or_insert(0);
                 *next = (*next).max(message.offset().saturating_add(1));
             }
-            Err((error, _)) => deliveries.error = Some(error.clone()),
+            // The first one is the cause; what is purged after it says nothing.
+            Err((error, _)) => drop(deliveries.error.get_or_insert_with(|| error.clone())),
         }
     }
 }
@@ -134,7 +142,7 @@ impl KafkaTransactions {
             match call(producer, left.max(Duration::from_millis(100))) {
                 Ok(()) => return Ok(()),
                 Err(error) if is_resumable(&error) && !left.is_zero() => producer.poll(POLL),
-                Err(error) => return Err(classify(&error)),
+                Err(error) => return Err(self.classify(&error)),
             }
         }
     }
@@ -161,8 +169,33 @@ impl KafkaTransactions {
             // librdkafka asks for the token by an event, which waits already, and `init_transactions` handles none.
             producer.poll(TOKEN_POLL);
         }
-        producer.init_transactions(timeout).map_err(|error| Failure::Broken(describe(&error)))?;
+        producer
+            .init_transactions(timeout)
+            .map_err(|error| Failure::Broken(self.with_missing_right(&describe(&error))))?;
         Ok(producer)
+    }
+
+    /// What to do about an error, with the right that is missing where it is about one.
+    fn classify(&self, error: &KafkaError) -> Failure {
+        match classify(error) {
+            Failure::Retry(text) => Failure::Retry(self.with_missing_right(&text)),
+            Failure::Broken(text) => Failure::Broken(self.with_missing_right(&text)),
+            other @ (Failure::Refused(_) | Failure::Rejected(_)) => other,
+        }
+    }
+
+    /// librdkafka tells what kind of thing it may not use, by Kafka's words.
+    fn with_missing_right(&self, text: &str) -> String {
+        let WriterSettings { topic, transactional_id, .. } = &self.settings;
+        if text.contains("Topic authorization failed") {
+            format!("Write on topic {topic} is missing: {text}")
+        } else if text.contains("Transactional Id authorization failed") {
+            format!("Write on transactional ids that begin with {transactional_id} is missing: {text}")
+        } else if text.contains("Group authorization failed") {
+            format!("Read on the daemon's group is missing: {text}")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn first_stale(&self, offsets: &[StateOffset]) -> Option<i32> {
@@ -195,7 +228,7 @@ impl Transactions for KafkaTransactions {
         let producer = self.producer()?;
         // Reports of an aborted transaction may still be waiting.
         producer.poll(Duration::ZERO);
-        producer.begin_transaction().map_err(|error| classify(&error))
+        producer.begin_transaction().map_err(|error| self.classify(&error))
     }
 
     fn send(&mut self, record: &Record) -> Result<(), Failure> {
@@ -213,7 +246,7 @@ impl Transactions for KafkaTransactions {
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if Instant::now() < deadline => {
                     producer.poll(POLL);
                 }
-                Err((error, _)) => return Err(classify(&error)),
+                Err((error, _)) => return Err(self.classify(&error)),
             }
         }
         self.sent += 1;
@@ -227,9 +260,11 @@ impl Transactions for KafkaTransactions {
             {
                 let deliveries = self.context.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(error) = &deliveries.error {
-                    return Err(match producer.client().fatal_error() {
-                        Some((_, reason)) => Failure::Broken(reason),
-                        None => classify(error),
+                    let was_purged = error.rdkafka_error_code() == Some(RDKafkaErrorCode::PurgeQueue);
+                    return Err(match (producer.client().fatal_error(), &deliveries.cause) {
+                        (Some((_, reason)), _) => Failure::Broken(reason),
+                        (None, Some(cause)) if was_purged => Failure::Retry(self.with_missing_right(cause)),
+                        (None, _) => self.classify(error),
                     });
                 }
                 if deliveries.acknowledged == self.sent {

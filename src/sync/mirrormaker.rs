@@ -153,7 +153,10 @@ impl MirrorMakerTopics {
         let mut writer = self.writer(OwnTopic::Checkpoints);
         let mut checkpoints = Checkpoints::default();
         loop {
-            let changed = checkpoints.changed(self.groups.positions(), self.store.view(), &self.settings.link);
+            let end_of = |partition: &TopicPartition| {
+                checkpoints::mirrored_end(self.store.view(), &self.settings.link, partition)
+            };
+            let changed = checkpoints.changed(self.groups.positions(), end_of);
             let records = changed.iter().map(form::checkpoint).collect();
             if self.write(&mut writer, records).await {
                 checkpoints.written(changed);

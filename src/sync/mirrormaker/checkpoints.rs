@@ -13,22 +13,28 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The positions that differ from what was written, further back as well, as far as the data is stored to be
-    /// there. The others wait.
-    pub(super) fn changed(&self, positions: Vec<GroupPosition>, view: &View, link: &LinkName) -> Vec<GroupPosition> {
-        let mut ends: HashMap<TopicPartition, Option<TargetOffset>> = HashMap::new();
-        let is_new = |position: &GroupPosition| {
-            let key = (position.group.clone(), position.target.clone());
-            self.written.get(&key).is_none_or(|(source_offset, target_offset, metadata)| {
-                let written = (*source_offset, *target_offset, metadata.as_str());
-                written != (position.source_offset, position.target_offset, position.metadata.as_str())
-            })
-        };
-        let mut is_there = |position: &GroupPosition| {
-            let end = ends.entry(position.source.clone()).or_insert_with(|| mirrored_end(view, link, &position.source));
-            end.is_some_and(|end| position.target_offset <= end)
-        };
-        positions.into_iter().filter(|position| is_new(position) && is_there(position)).collect()
+    /// The positions that differ from what was written, further back as well. None is past what is stored to be on
+    /// the target, which `end_of` tells: instead of a position beyond, that end is told, which moves on with the copy.
+    pub(super) fn changed(
+        &self,
+        positions: Vec<GroupPosition>,
+        end_of: impl Fn(&TopicPartition) -> Option<End>,
+    ) -> Vec<GroupPosition> {
+        let mut ends: HashMap<TopicPartition, Option<End>> = HashMap::new();
+        let clamped = positions.into_iter().filter_map(|position| {
+            let known = ends.entry(position.source.clone());
+            let end = (*known.or_insert_with(|| end_of(&position.source)))?;
+            Some(clamp(position, end))
+        });
+        clamped.filter(|position| self.is_new(position)).collect()
+    }
+
+    fn is_new(&self, position: &GroupPosition) -> bool {
+        let key = (position.group.clone(), position.target.clone());
+        self.written.get(&key).is_none_or(|(source_offset, target_offset, metadata)| {
+            let written = (*source_offset, *target_offset, metadata.as_str());
+            written != (position.source_offset, position.target_offset, position.metadata.as_str())
+        })
     }
 
     /// These are on the target now.
@@ -40,10 +46,21 @@ impl Checkpoints {
     }
 }
 
-/// The target offset before which everything is acknowledged; `None` where nothing of this life of the topics is.
-fn mirrored_end(view: &View, link: &LinkName, source: &TopicPartition) -> Option<TargetOffset> {
+/// How far a mirror partition has come, on both sides.
+pub(super) type End = (SourceOffset, TargetOffset);
+
+fn clamp(position: GroupPosition, end: End) -> GroupPosition {
+    if position.target_offset <= end.1 {
+        return position;
+    }
+    GroupPosition { source_offset: end.0, target_offset: end.1, ..position }
+}
+
+/// The offsets before which everything is acknowledged; `None` where nothing of this life of the topics is.
+pub(super) fn mirrored_end(view: &View, link: &LinkName, source: &TopicPartition) -> Option<End> {
     let topic = view.topic(link, &source.topic)?;
     let position = view.position(link, &source.topic, source.partition)?;
     let lives = (topic.source_topic_id, topic.target_topic_id);
-    ((position.source_topic_id, position.target_topic_id) == lives).then_some(position.target_position)
+    ((position.source_topic_id, position.target_topic_id) == lives)
+        .then_some((position.source_position, position.target_position))
 }

@@ -74,3 +74,26 @@ fn many_records_become_several_batches_and_none_is_lost() {
     }
     assert_eq!(read, records);
 }
+
+/// What a round writes, as (source offset, target offset), when the copy has come to `end`.
+fn round(checkpoints: &mut Checkpoints, offsets: (i64, i64), end: Option<(i64, i64)>) -> Vec<(i64, i64)> {
+    let end = end.map(|(source, target)| (SourceOffset::new(source).unwrap(), TargetOffset::new(target).unwrap()));
+    let changed = checkpoints.changed(vec![position("g", partition("t", 0), offsets, "")], |_| end);
+    let told = changed.iter().map(|position| (position.source_offset.get(), position.target_offset.get())).collect();
+    checkpoints.written(changed);
+    told
+}
+
+#[test]
+fn checkpoints_are_written_when_they_change_and_never_past_the_data() {
+    let mut checkpoints = Checkpoints::default();
+    let end = Some((200, 100));
+    assert_eq!(round(&mut checkpoints, (150, 50), None), [], "nothing of the partition is there");
+    assert_eq!(round(&mut checkpoints, (150, 50), end), [(150, 50)]);
+    assert_eq!(round(&mut checkpoints, (150, 50), end), [], "unchanged");
+    assert_eq!(round(&mut checkpoints, (120, 20), end), [(120, 20)], "set back");
+    assert_eq!(round(&mut checkpoints, (210, 110), end), [(200, 100)], "ahead of what is stored");
+    assert_eq!(round(&mut checkpoints, (220, 120), end), []);
+    assert_eq!(round(&mut checkpoints, (230, 130), Some((225, 125))), [(225, 125)], "it moves on with the copy");
+    assert_eq!(round(&mut checkpoints, (230, 130), Some((300, 200))), [(230, 130)]);
+}

@@ -35,6 +35,7 @@ mod lanes;
 mod memory;
 mod read;
 mod record;
+mod rehearsal;
 mod report;
 mod round;
 mod tag;
@@ -44,6 +45,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use rehearsal::Rehearsal;
 pub use report::{GroupPosition, GroupReport, GroupsSummary};
 
 use crate::cluster::{Cluster, GroupDesk};

@@ -217,7 +217,7 @@ fn groups_are_told_without_the_source() {
     let there = wait_synced(&daemon, "survivor", &positions);
     // Records are stored every two seconds.
     std::thread::sleep(Duration::from_secs(5));
-    source.node(0).kill();
+    source.node(1).kill();
     daemon.restart_after_kill();
     let told = wait_for("the group without its source", RECOVERY, || {
         let told = group(&daemon, "survivor");

@@ -36,7 +36,9 @@ mod stop;
 mod topics;
 
 pub use error::SyncError;
-pub use groups::{GroupParts, GroupPosition, GroupReport, GroupSettings, GroupSync, GroupsSummary, Mapped, Maps, Rehearsal};
+pub use groups::{
+    GroupParts, GroupPosition, GroupReport, GroupSettings, GroupSync, GroupsSummary, Mapped, Maps, Rehearsal,
+};
 pub use stop::{StopReason, resolve_topic};
 pub use topics::{Problem, RoundReport, Settings, TopicSync};
 

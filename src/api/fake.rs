@@ -7,9 +7,9 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::json::{
-    Affected, Awaited, Daemon, Group, GroupOffset, HeldBack, Link, LinkGroups, LinkRehearsal, LinkState, Member, MemoryBudget, OffsetsMode, Order,
-    OrderDone, Partition, PartitionState, Problem, Readiness, Stop, Topic, TopicOffsets, TopicSelection, TopicState,
-    Translated, TranslationName,
+    Affected, Awaited, Daemon, Group, GroupOffset, HeldBack, Link, LinkGroups, LinkRehearsal, LinkState, Member,
+    MemoryBudget, OffsetsMode, Order, OrderDone, Partition, PartitionState, Problem, Readiness, Stop, Topic,
+    TopicOffsets, TopicSelection, TopicState, Translated, TranslationName,
 };
 use super::{ApiError, Backend, BoxFuture, KnownOffset, TranslateQuestion};
 use crate::types::{

@@ -14,9 +14,7 @@ use super::memory::Memory;
 use super::{GroupSync, Maps};
 use crate::batch::{AbortedFilter, Admission, Record, decode, split};
 use crate::cluster::{Cluster, ClusterError, Isolation};
-use crate::types::{
-    GroupName, GroupPositionState, SourceOffset, TargetOffset, TopicPartition, Translation,
-};
+use crate::types::{GroupName, GroupPositionState, SourceOffset, TargetOffset, TopicPartition, Translation};
 
 /// Positions of one rehearsal.
 const POSITIONS_MAX: usize = 500;
@@ -112,9 +110,10 @@ impl GroupSync {
             tracing::error!(link = %self.settings.link, "rehearsal: {mismatch}");
         }
         let mut memory = self.memory();
-        let problem = rehearsal.mismatches.first().map(|first| {
-            format!("{} positions would not go on with the same record: {first}", rehearsal.mismatching)
-        });
+        let problem = rehearsal
+            .mismatches
+            .first()
+            .map(|first| format!("{} positions would not go on with the same record: {first}", rehearsal.mismatching));
         memory.mismatch = problem;
         memory.rehearsed_up_to = up_to;
         memory.rehearsal = Some(rehearsal);

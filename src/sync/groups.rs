@@ -36,6 +36,7 @@ mod memory;
 mod positions;
 mod read;
 mod record;
+mod rehearsal;
 mod report;
 mod round;
 mod tag;
@@ -45,6 +46,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use rehearsal::Rehearsal;
 pub use report::{GroupPosition, GroupReport, GroupsSummary};
 
 use crate::cluster::{Cluster, GroupDesk};

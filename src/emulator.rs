@@ -15,7 +15,9 @@ mod cluster;
 mod codec;
 mod configs;
 mod control;
+mod coordinators;
 mod faults;
+mod groups;
 mod housekeeping;
 mod inspect;
 mod log;
@@ -27,6 +29,7 @@ mod serve;
 mod sessions;
 mod shape;
 mod state;
+mod transactions;
 
 pub use clock::Clock;
 pub use cluster::{Cluster, Listen, Settings, StartError};

@@ -6,22 +6,38 @@
 //!
 //! A new API is a file with an [`Api`], and its line in [`apis`].
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_producers;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
+mod txn_offset_commit;
 mod write_txn_markers;
 
 use std::future::Future;
@@ -103,22 +119,38 @@ macro_rules! apis {
 }
 
 apis! {
+    add_offsets_to_txn::AddOffsetsToTxn,
+    add_partitions_to_txn::AddPartitionsToTxn,
     api_versions::ApiVersions,
     create_partitions::CreatePartitions,
     create_topics::CreateTopics,
+    delete_groups::DeleteGroups,
     delete_records::DeleteRecords,
     delete_topics::DeleteTopics,
     describe_cluster::DescribeCluster,
     describe_configs::DescribeConfigs,
+    describe_groups::DescribeGroups,
     describe_producers::DescribeProducers,
+    describe_transactions::DescribeTransactions,
+    end_txn::EndTxn,
     fetch::Fetch,
     find_coordinator::FindCoordinator,
+    heartbeat::Heartbeat,
     incremental_alter_configs::IncrementalAlterConfigs,
     init_producer_id::InitProducerId,
+    join_group::JoinGroup,
+    leave_group::LeaveGroup,
+    list_groups::ListGroups,
     list_offsets::ListOffsets,
+    list_transactions::ListTransactions,
     metadata::Metadata,
+    offset_commit::OffsetCommit,
+    offset_delete::OffsetDelete,
+    offset_fetch::OffsetFetch,
     offset_for_leader_epoch::OffsetForLeaderEpoch,
     produce::Produce,
+    sync_group::SyncGroup,
+    txn_offset_commit::TxnOffsetCommit,
     write_txn_markers::WriteTxnMarkers,
 }
 

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::faults::{Faults, Rule};
 use super::network::{Line, Network};
 use super::state::{Broker, Random, State};
-use super::{Clock, housekeeping, serve};
+use super::{Clock, coordinators, housekeeping, serve};
 use crate::tasks::TaskGroup;
 
 /// More connections to one broker wait to be accepted.
@@ -100,6 +100,7 @@ struct Inner {
     settings: Settings,
     state: Mutex<State>,
     changes: watch::Sender<u64>,
+    coordinators: Notify,
     faults: Faults,
     network: Network,
     tasks: TaskGroup,
@@ -133,6 +134,7 @@ impl Cluster {
             settings,
             state: Mutex::new(state),
             changes: watch::Sender::new(0),
+            coordinators: Notify::new(),
             faults: Faults::default(),
             network: Network::default(),
             tasks,
@@ -143,6 +145,8 @@ impl Cluster {
             let accepting = cluster.clone().accept(id, listener);
             cluster.inner.tasks.spawn_until_stopped("accept connections to a broker", accepting);
         }
+        let coordinating = coordinators::keep(cluster.clone());
+        cluster.inner.tasks.spawn_until_stopped("coordinators of a cluster", coordinating);
         let keeping = housekeeping::keep(cluster.clone());
         cluster.inner.tasks.spawn_until_stopped("housekeeping of a cluster", keeping);
         Ok(cluster)
@@ -242,6 +246,16 @@ impl Cluster {
     /// Tells of changes from now on.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes.subscribe()
+    }
+
+    /// The coordinators may have something to do earlier than they thought.
+    pub(crate) fn coordinators_changed(&self) {
+        self.inner.coordinators.notify_one();
+    }
+
+    /// Waits until somebody says so.
+    pub(crate) async fn coordinators_woken(&self) {
+        self.inner.coordinators.notified().await;
     }
 
     /// Closes all connections to a broker; new ones can be made when it is up.

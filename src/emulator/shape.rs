@@ -6,6 +6,7 @@
 //!
 //! A description: `1 2 4 8 u` are that many bytes (`u`: 16), `s` is a string, `b` is bytes, `(...)` an array of
 //! structures, `[...]` an array of one plain thing. `s@3-5` stands in versions 3 to 5 only, `s@3` from version 3 on.
+//! Spaces mean nothing, but must stand between a version and a field that is a digit.
 
 use bytes::Buf;
 

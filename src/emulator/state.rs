@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::configs::{self, Overrides, TopicSettings};
+use super::coordinators::Coordinators;
 use super::partition::{Now, Partition};
 use super::sessions::Sessions;
 
@@ -37,6 +38,7 @@ pub(crate) struct State {
     random: Random,
     /// Partitions that a transaction was announced to, by producer id.
     announced: BTreeMap<i64, (i16, BTreeSet<(String, i32)>)>,
+    pub(crate) coordinators: Coordinators,
 }
 
 /// One broker.
@@ -106,6 +108,7 @@ impl Broker {
 
 impl State {
     pub(crate) fn new(mut random: Random, broker_settings: Overrides) -> Self {
+        let coordinators = Coordinators::new(&broker_settings, random.0);
         Self {
             cluster_id: base64_id(random.next_uuid()),
             brokers: BTreeMap::new(),
@@ -118,6 +121,7 @@ impl State {
             next_producer_block: 0,
             random,
             announced: BTreeMap::new(),
+            coordinators,
         }
     }
 
@@ -331,6 +335,7 @@ impl State {
     pub(crate) fn delete_topic(&mut self, name: &str) -> Option<Uuid> {
         let topic = self.topics.remove(name)?;
         self.names.remove(&topic.id);
+        self.coordinators.groups.topic_deleted(name);
         Some(topic.id)
     }
 

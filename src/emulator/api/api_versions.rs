@@ -15,7 +15,7 @@ pub(crate) struct ApiVersions;
 impl Api for ApiVersions {
     type Request = ApiVersionsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=4;
-    const SHAPE: &'static str = "s@3s@3";
+    const SHAPE: &'static str = "s@3 s@3";
 
     async fn answer(call: Call, _request: ApiVersionsRequest) -> Option<ApiVersionsResponse> {
         let response = ApiVersionsResponse::default().with_error_code(code(&call.check()));

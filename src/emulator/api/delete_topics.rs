@@ -13,7 +13,7 @@ pub(crate) struct DeleteTopics;
 impl Api for DeleteTopics {
     type Request = DeleteTopicsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=6;
-    const SHAPE: &'static str = "(su)@6[s]@1-54";
+    const SHAPE: &'static str = "(su)@6 [s]@1-5 4";
 
     async fn answer(call: Call, request: DeleteTopicsRequest) -> Option<DeleteTopicsResponse> {
         let by_name = request.topic_names.into_iter().map(|name| (Some(name), uuid::Uuid::nil()));

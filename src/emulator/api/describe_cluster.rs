@@ -16,7 +16,7 @@ const BROKERS: i8 = 1;
 impl Api for DescribeCluster {
     type Request = DescribeClusterRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
-    const SHAPE: &'static str = "11@11@2";
+    const SHAPE: &'static str = "1 1@1 1@2";
 
     async fn answer(call: Call, request: DescribeClusterRequest) -> Option<DescribeClusterResponse> {
         let is_of_brokers = call.version < 1 || request.endpoint_type == BROKERS;

@@ -26,7 +26,7 @@ const DEFAULT: i8 = 5;
 impl Api for DescribeConfigs {
     type Request = DescribeConfigsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=4;
-    const SHAPE: &'static str = "(1s[s])11@3";
+    const SHAPE: &'static str = "(1s[s])1 1@3";
 
     async fn answer(call: Call, request: DescribeConfigsRequest) -> Option<DescribeConfigsResponse> {
         let state = call.lock();

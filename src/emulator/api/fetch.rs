@@ -43,7 +43,7 @@ struct How {
 impl Api for Fetch {
     type Request = FetchRequest;
     const VERSIONS: RangeInclusive<i16> = 4..=17;
-    const SHAPE: &'static str = "4@4-14444144@4@74@7(s@4-12u@13(44@984@128@54))(s@7-12u@13[4])@7s@11";
+    const SHAPE: &'static str = "4@4-14 4 4 4 1 4@7 4@7 (s@4-12 u@13 (4 4@9 8 4@12 8@5 4))(s@7-12 u@13 [4])@7 s@11";
 
     async fn answer(call: Call, request: FetchRequest) -> Option<FetchResponse> {
         let deadline = Instant::now() + duration(request.max_wait_ms);

@@ -16,7 +16,7 @@ const TRANSACTIONS: i8 = 1;
 impl Api for FindCoordinator {
     type Request = FindCoordinatorRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=5;
-    const SHAPE: &'static str = "s@0-31@1[s]@4";
+    const SHAPE: &'static str = "s@0-3 1@1 [s]@4";
 
     async fn answer(call: Call, request: FindCoordinatorRequest) -> Option<FindCoordinatorResponse> {
         let kind = request.key_type;

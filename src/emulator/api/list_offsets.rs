@@ -23,7 +23,7 @@ const LATEST_TIERED: i64 = -5;
 impl Api for ListOffsets {
     type Request = ListOffsetsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=10;
-    const SHAPE: &'static str = "41@2(s(44@48))4@10";
+    const SHAPE: &'static str = "4 1@2 (s(4 4@4 8)) 4@10";
 
     async fn answer(call: Call, request: ListOffsetsRequest) -> Option<ListOffsetsResponse> {
         let is_committed = request.isolation_level == 1;

@@ -23,7 +23,7 @@ const OPERATIONS_UNKNOWN: i32 = i32::MIN;
 impl Api for Metadata {
     type Request = MetadataRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=13;
-    const SHAPE: &'static str = "(u@10s)1@41@8-101@8";
+    const SHAPE: &'static str = "(u@10 s)1@4 1@8-10 1@8";
 
     async fn answer(call: Call, request: MetadataRequest) -> Option<MetadataResponse> {
         let now_ms = call.cluster.now_ms();

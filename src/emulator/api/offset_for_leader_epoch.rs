@@ -14,7 +14,7 @@ pub(crate) struct OffsetForLeaderEpoch;
 impl Api for OffsetForLeaderEpoch {
     type Request = OffsetForLeaderEpochRequest;
     const VERSIONS: RangeInclusive<i16> = 2..=4;
-    const SHAPE: &'static str = "4@3(s(444))";
+    const SHAPE: &'static str = "4@3 (s(444))";
 
     async fn answer(call: Call, request: OffsetForLeaderEpochRequest) -> Option<OffsetForLeaderEpochResponse> {
         let topics = request.topics.into_iter().map(|topic| {

@@ -1,1 +1,7 @@
-mod log;
+mod clients;
+mod fetching;
+mod hostile;
+mod making_smaller;
+mod producing;
+mod replicas;
+mod support;

@@ -1,1 +1,2 @@
+mod clients;
 mod log;

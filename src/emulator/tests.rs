@@ -1,6 +1,8 @@
 mod clients;
+mod coordinated;
 mod fetching;
 mod hostile;
+mod log;
 mod making_smaller;
 mod producing;
 mod replicas;

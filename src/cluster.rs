@@ -6,6 +6,7 @@
 //! through a peer will be the other.
 
 mod configs;
+mod empty_transactions;
 mod error;
 mod fetch;
 mod markers;
@@ -22,6 +23,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::OnceCell;
 
 pub use configs::ConfigEntry;
+pub use empty_transactions::Transactional;
 use error::Call;
 pub use error::{ClusterError, Remedy};
 pub use fetch::{FetchedOnce, Isolation};

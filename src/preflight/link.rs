@@ -42,6 +42,9 @@ pub(super) async fn check(link: &LinkPlan, source: Option<&Reached>, target: Opt
     let does_state_exist = rights::state(link, asked, report).await;
     let targets: Vec<TopicName> = names.values().cloned().collect::<BTreeSet<_>>().into_iter().collect();
     rights::topics(asked, &targets, TARGET_TOPIC, report).await;
+    if link.are_offsets_preserved && !targets.is_empty() {
+        rights::for_same_offsets(asked, &targets, report).await;
+    }
     if does_state_exist {
         check_state_topic(link, target, &about_target, report).await;
     }

@@ -8,6 +8,7 @@
 mod acls;
 mod append;
 mod configs;
+mod empty_transactions;
 mod error;
 mod fetch;
 mod groups;
@@ -27,6 +28,7 @@ use tokio::sync::OnceCell;
 pub use acls::{AclOperation, AclPermission, TopicAcl, TopicPattern};
 pub use append::Appender;
 pub use configs::ConfigEntry;
+pub use empty_transactions::Transactional;
 use error::Call;
 pub use error::{ClusterError, Remedy};
 pub use fetch::{FetchedOnce, Isolation};

@@ -63,6 +63,7 @@ mod stream;
 mod take_over_identical;
 mod takeover;
 mod target;
+mod transactions;
 mod waiters;
 mod walk;
 mod watch;
@@ -103,6 +104,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How target offsets shall relate to source offsets.
     pub offsets: OffsetsMode,
+    /// What the transactional ids begin with that fill gaps where we may not write markers.
+    pub fill_id_prefix: String,
     /// The most offsets by which an empty mirror partition is brought to where the copy begins.
     pub fast_forward_max: u64,
     /// The most offsets of one gap that are filled.
@@ -137,6 +140,8 @@ struct Services {
     /// The producer ids of markers that are filler.
     marker_ids: Vec<ProducerId>,
     fillers: filler::Fillers,
+    /// Whether the target has told us that we may not write markers.
+    are_markers_forbidden: std::sync::atomic::AtomicBool,
     /// A whole batch of filler records, once one was needed; `None` where it could not be made.
     filler_batch: std::sync::OnceLock<Option<crate::batch::Prepared>>,
     metrics: Metrics,
@@ -214,6 +219,7 @@ impl Mirror {
             marker_ids: filler_ids.into_iter().skip(1).collect(),
             fillers: filler::Fillers::new(target.clone(), &tasks),
             filler_batch: std::sync::OnceLock::new(),
+            are_markers_forbidden: std::sync::atomic::AtomicBool::new(false),
             settings,
             source,
             target,

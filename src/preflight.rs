@@ -39,6 +39,8 @@ pub struct LinkPlan {
     pub target: ClusterPlan,
     /// What it mirrors.
     pub selection: Selection,
+    /// Whether offsets are to be the same on both sides.
+    pub are_offsets_preserved: bool,
     /// The topic on the target that keeps the state.
     pub state_topic: TopicName,
     /// The consumer group by which daemons share the work, on the target.

@@ -19,7 +19,9 @@ pub enum Operation {
     Write = 4,
     /// Create.
     Create = 5,
-    /// Change partitions.
+    /// Delete it, or its oldest records.
+    Delete = 6,
+    /// Change partitions; on the cluster: write markers, among much else.
     Alter = 7,
     /// See that it exists, its leaders and its offsets.
     Describe = 8,
@@ -39,6 +41,7 @@ impl Operation {
             Self::Read => "Read",
             Self::Write => "Write",
             Self::Create => "Create",
+            Self::Delete => "Delete",
             Self::Alter => "Alter",
             Self::Describe => "Describe",
             Self::DescribeConfigs => "DescribeConfigs",

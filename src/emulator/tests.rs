@@ -2,7 +2,6 @@ mod clients;
 mod coordinated;
 mod fetching;
 mod hostile;
-mod log;
 mod making_smaller;
 mod producing;
 mod replicas;

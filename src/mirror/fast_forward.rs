@@ -34,7 +34,7 @@ use crate::wire::Leader;
 /// Records of one filler batch: 59 KB, compressed.
 pub(super) const FILLER_RECORDS: u64 = 100_000;
 /// After so many batches what was written is deleted.
-const BATCHES_BETWEEN_DELETIONS: u32 = 64;
+const BATCHES_BETWEEN_DELETIONS: u32 = 16;
 /// How often in a row "out of order" may be the answer before somebody else must be writing.
 const OUT_OF_ORDER_MAX: u32 = 10;
 const OUT_OF_ORDER: i16 = 45;

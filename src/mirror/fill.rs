@@ -14,6 +14,7 @@ use super::Services;
 use super::identity::FillLimits;
 use super::partition::Ended;
 use super::stream::Stream;
+use super::transactions::by_transactions;
 use crate::cluster::{ClusterError, Markers};
 use crate::types::{SourceOffset, TargetOffset, TopicPartition};
 use crate::wire::Leader;
@@ -91,8 +92,13 @@ impl Stream<'_> {
         drop(live);
         let services = Arc::clone(&self.partition.services);
         let partition = self.partition.assignment.target.clone();
+        let by = self.partition.transactional.clone();
         self.filling = Some(Box::pin(async move {
-            match by_markers(&services, &partition, gap, account.counter).await {
+            let filled = match &by {
+                Some(by) => by_transactions(&services, &partition, gap, by).await,
+                None => by_markers(&services, &partition, gap, account.counter).await,
+            };
+            match filled {
                 Ok(true) => Filled::Done(gap),
                 Ok(false) => Filled::Unclear(None),
                 Err(error) if error.is_permission_missing() => Filled::Forbidden(error),
@@ -156,8 +162,15 @@ impl Stream<'_> {
                 self.partition.live.lock().trouble = error.as_ref().map(Into::into);
                 Some(Ended::Again)
             }
-            Filled::Forbidden(error) => {
+            Filled::Forbidden(error) if self.partition.transactional.is_some() => {
                 Some(Ended::Parted(format!("offsets without a record can't be filled: {error}")))
+            }
+            Filled::Forbidden(error) => {
+                // Refused as a whole, so nothing was written. The next take-over prepares the other way.
+                let link = &self.partition.services.settings.link;
+                tracing::info!(%link, %error, "no markers: offsets without a record are filled by empty transactions");
+                self.partition.services.are_markers_forbidden.store(true, std::sync::atomic::Ordering::Relaxed);
+                Some(Ended::Again)
             }
         }
     }

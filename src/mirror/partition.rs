@@ -23,7 +23,7 @@ use super::stop::StopReason;
 use super::stream::Stream;
 use super::target;
 use crate::batch::Limits;
-use crate::cluster::{ClusterError, OffsetQuery, Remedy};
+use crate::cluster::{ClusterError, OffsetQuery, Remedy, Transactional};
 use crate::offset_map::OffsetMap;
 use crate::store::{Key, Lease, PartitionState, PlanRecord, PositionRecord, StartAt, StoreError, Value, Write};
 use crate::tasks::Backoff;
@@ -118,6 +118,8 @@ pub(super) struct Partition {
     apart_until: AtomicI64,
     /// Why offsets are to part at the next take-over.
     pub(super) parting: Option<String>,
+    /// What gaps are filled by where we may not write markers, once it was taken over.
+    pub(super) transactional: Option<Transactional>,
     /// The target offset of a batch that is known to be the former owner's; -1 for none.
     pub(super) former_at: AtomicI64,
 }
@@ -143,6 +145,7 @@ impl Partition {
             batch_bytes_max,
             apart_until,
             parting: None,
+            transactional: None,
             former_at: AtomicI64::new(-1),
         }
     }

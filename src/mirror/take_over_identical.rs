@@ -85,9 +85,31 @@ impl Partition {
         Ok(followed.filter(is_proven))
     }
 
+    /// Whose batches are ours. A transactional id can have got another producer id since it was last used.
     fn authors(&self, position: &Position) -> Authors<'_> {
-        let transactional = position.relation().account().and_then(|account| account.transactional);
-        Authors { writer: self.services.writer, fillers: &self.services.marker_ids, transactional }
+        let before = position.relation().account().and_then(|account| account.transactional);
+        let now = self.transactional.as_ref().map(|by| by.producer_id);
+        Authors { writer: self.services.writer, fillers: &self.services.marker_ids, transactional: [before, now] }
+    }
+
+    /// Where gaps are filled by empty transactions, what a former owner began must be over before the log is looked at.
+    pub(super) async fn prepare_fills(&mut self, position: &Position) {
+        let was_transactional = position.relation().account().is_some_and(|account| account.transactional.is_some());
+        if !was_transactional && !self.services.are_markers_forbidden.load(Ordering::Relaxed) {
+            return;
+        }
+        match self.take_transactional_id().await {
+            Ok(by) => self.transactional = Some(by),
+            Err(error) => {
+                self.transactional = None;
+                if self.services.are_markers_forbidden.load(Ordering::Relaxed) {
+                    self.parting = Some(format!(
+                        "offsets without a record can't be filled: there is no permission for markers (Alter on the \
+                         cluster), and none for transactions: {error}"
+                    ));
+                }
+            }
+        }
     }
 
     async fn judge_identical_surprise(&self, known: &mut Known, seen: &Observation) -> Result<bool, Judgement> {

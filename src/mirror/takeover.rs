@@ -70,6 +70,9 @@ impl Partition {
             self.fast_forward(&mut known).await?;
         }
         let was_identical = known.position.is_identical();
+        if was_identical {
+            self.prepare_fills(&known.position).await;
+        }
         let mut reconciled = if self.assignment.has_local_writers || known.position.others() > 0 {
             self.reconcile_among_others(&mut known).await
         } else if was_identical {
@@ -207,6 +210,9 @@ impl Partition {
 
     /// Whether offsets stay the same from here on, and under which counter gaps are filled.
     fn settle_relation(&mut self, known: &mut Known) -> Result<(), Ended> {
+        if let (Some(account), Some(by)) = (known.position.relation_mut().account_mut(), &self.transactional) {
+            account.transactional = Some(by.producer_id);
+        }
         let has_counter = known.position.relation_mut().account_mut().is_none_or(Account::raise_counter);
         let because = (!has_counter).then(|| "its counter of fills is used up".to_owned());
         if let Some(because) = because.or_else(|| self.parting.take()).filter(|_| known.position.is_identical()) {

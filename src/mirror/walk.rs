@@ -29,8 +29,8 @@ pub(super) enum Piece {
 pub(super) struct Authors<'a> {
     pub(super) writer: (ProducerId, ProducerEpoch),
     pub(super) fillers: &'a [ProducerId],
-    /// Of empty transactions.
-    pub(super) transactional: Option<ProducerId>,
+    /// Of empty transactions, before and now.
+    pub(super) transactional: [Option<ProducerId>; 2],
 }
 
 impl Authors<'_> {
@@ -38,7 +38,7 @@ impl Authors<'_> {
         let id = ProducerId(header.producer_id);
         let is_writer = id == self.writer.0 && header.producer_epoch == self.writer.1.0;
         if header.is_control() {
-            let is_filler = self.fillers.contains(&id) || self.transactional == Some(id);
+            let is_filler = self.fillers.contains(&id) || self.transactional.contains(&Some(id));
             if is_filler { Piece::Filler } else { Piece::Foreign }
         } else if is_writer {
             Landed::of(header).map_or(Piece::Foreign, Piece::Records)

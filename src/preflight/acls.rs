@@ -80,7 +80,10 @@ pub(super) fn source_rights(link: &LinkPlan) -> Vec<Right> {
 
 /// What the link needs on its target.
 pub(super) fn target_rights(link: &LinkPlan) -> Vec<Right> {
-    let topic = |pattern| Right { resource: Resource::Topic(pattern), operations: TARGET_TOPIC.to_vec() };
+    let mut of_topic = TARGET_TOPIC.to_vec();
+    // Filler is deleted again.
+    of_topic.extend(link.are_offsets_preserved.then_some(Operation::Delete));
+    let topic = |pattern| Right { resource: Resource::Topic(pattern), operations: of_topic.clone() };
     let mut rights: Vec<Right> = patterns(link).into_iter().map(|(_, target)| topic(target)).collect();
     let state = Resource::Topic(Pattern::Literal(link.state_topic.to_string()));
     rights.push(Right { resource: state, operations: STATE_TOPIC.to_vec() });

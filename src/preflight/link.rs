@@ -49,6 +49,9 @@ pub(super) async fn check(link: &LinkPlan, source: Option<&Reached>, target: Opt
     if link.extras.is_protecting {
         report.ok(&about_target, "`protect` binds everybody but super users of the brokers, whom no ACL binds");
     }
+    if link.are_offsets_preserved && !targets.is_empty() {
+        rights::for_same_offsets(asked, &targets, report).await;
+    }
     if does_state_exist {
         check_state_topic(link, target, &about_target, report).await;
     }

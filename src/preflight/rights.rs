@@ -149,7 +149,12 @@ async fn is_given_after_all(cluster: &Cluster, topic: &TopicName, operation: Ope
             cluster.try_alter_topic_configs(topic, &change).await
         }
         // Each of them would let us see the topic, so they were told, or are missing.
-        Operation::Read | Operation::Write | Operation::Alter | Operation::Describe | Operation::IdempotentWrite => {
+        Operation::Delete
+        | Operation::Read
+        | Operation::Write
+        | Operation::Alter
+        | Operation::Describe
+        | Operation::IdempotentWrite => {
             return false;
         }
     };
@@ -270,4 +275,34 @@ fn say(
 /// Puts a reached cluster and its plan together.
 pub(super) fn asked<'a>(plan: &'a ClusterPlan, reached: &'a Reached, about: &'a str) -> Asked<'a> {
     Asked { plan, cluster: &reached.cluster, about }
+}
+
+/// What keeping offsets the same can make use of. None of it is needed: what is missing has a consequence.
+pub(super) async fn for_same_offsets(asked: Asked<'_>, topics: &[TopicName], report: &mut Report) {
+    let may_write_markers = asked.cluster.cluster_permissions().await.ok().flatten();
+    match may_write_markers {
+        Some(permissions) if permissions.allow(Operation::Alter) => {
+            report.ok(asked.about, "offsets without a record are filled by markers (Alter on the cluster is there)");
+        }
+        Some(_) | None => report.ok(
+            asked.about,
+            "offsets without a record are filled by empty transactions: Alter on the cluster is not there, and only \
+             needed to fill more than some ten a second and partition",
+        ),
+    }
+    let Ok(told) = asked.cluster.topic_permissions(topics).await else { return };
+    let lacks = |topic: &&TopicName| match told.get(*topic) {
+        Some(Ok(told)) => told.permissions.is_some_and(|permissions| !permissions.allow(Operation::Delete)),
+        Some(Err(_)) | None => false,
+    };
+    let lacking: Vec<&TopicName> = topics.iter().filter(lacks).collect();
+    if !lacking.is_empty() {
+        let sentence = format!(
+            "{} lacks Delete on {}: partitions whose source no longer begins at offset 0 will have their offsets \
+             translated, because filler could not be deleted",
+            asked.who(),
+            list(lacking.into_iter())
+        );
+        report.warn(asked.about, sentence, "give the right before the link starts, or write offsets = \"translate\"");
+    }
 }

@@ -26,8 +26,6 @@ const PAUSE_LONGEST: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 8;
 /// A daemon that was not met for so long is not looked for any more.
 const REMEMBERED_FOR: Duration = Duration::from_mins(10);
-/// After a newer session took our place: whoever has it is to keep it, unless it goes away.
-const FENCED_PAUSE: Duration = Duration::from_secs(30);
 /// Clocks further apart than this are worth a word.
 const CLOCK_DIFFERENCE_MAX_MS: u64 = 60_000;
 
@@ -136,6 +134,9 @@ impl Seeker {
         let mut changes = peer.changes();
         let mut backoff = Backoff::new(PAUSE_FIRST, PAUSE_LONGEST);
         loop {
+            if let Some(until) = peer.fenced_until() {
+                tokio::time::sleep_until(until).await;
+            }
             changes.mark_unchanged();
             let attempts = self.missing(peer).min(AT_ONCE);
             if attempts == 0 {
@@ -145,7 +146,7 @@ impl Seeker {
                 }
             }
             let met = join_all((0..attempts.max(1)).map(|_| self.attempt(peer))).await;
-            let (mut has_joined, mut was_fenced) = (false, false);
+            let mut has_joined = false;
             for met in met {
                 match met {
                     Met::Joined(instance) => {
@@ -156,13 +157,9 @@ impl Seeker {
                         self.met.insert(instance, Instant::now());
                     }
                     Met::Failed(error) => {
-                        was_fenced |= matches!(error, PeerError::Refused { refusal: Refusal::Stale(_), .. });
                         peer.trouble(error.to_string(), error.advice());
                     }
                 }
-            }
-            if was_fenced {
-                tokio::time::sleep(FENCED_PAUSE.min(directory.limits.probe_every)).await;
             }
             if has_joined {
                 backoff.reset();

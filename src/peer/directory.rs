@@ -28,6 +28,8 @@ use crate::types::PeerName;
 
 /// Daemons of one peer that may have a session with us at a time.
 const INSTANCES_MAX: usize = 64;
+/// After a newer session took our place: whoever has it is to keep it, unless it goes away.
+const FENCED_PAUSE: Duration = Duration::from_secs(30);
 /// A session without a connection is remembered so long.
 const REMEMBERED_FOR: Duration = Duration::from_mins(10);
 
@@ -48,6 +50,8 @@ pub(super) struct Peer {
     /// The largest epoch of ours that a listener knows of.
     epoch_floor: Mutex<u64>,
     trouble: Mutex<Option<Trouble>>,
+    /// A newer session took our place: we don't come back before.
+    fenced_until: Mutex<Option<Instant>>,
     /// Counts changes: connections that came or went.
     changes: watch::Sender<u64>,
 }
@@ -84,6 +88,7 @@ impl Directory {
                 sessions: Mutex::default(),
                 epoch_floor: Mutex::new(0),
                 trouble: Mutex::new(None),
+                fenced_until: Mutex::new(None),
                 changes: watch::Sender::new(0),
             };
             (settings.name.clone(), peer)
@@ -151,6 +156,7 @@ impl Directory {
             let mut floor = lock(&peer.epoch_floor);
             *floor = newest.0.max(*floor);
         }
+        *lock(&peer.fenced_until) = Some(Instant::now() + FENCED_PAUSE);
         self.end(peer, session);
     }
 
@@ -243,7 +249,10 @@ impl Directory {
         match loss {
             Loss::Closed => return,
             // Two daemons with one id would fence each other for ever, if the loser came back at once.
-            Loss::Farewell(Farewell::Fenced) if session.side == Side::Dialler => self.end(peer, session),
+            Loss::Farewell(Farewell::Fenced) if session.side == Side::Dialler => {
+                *lock(&peer.fenced_until) = Some(Instant::now() + FENCED_PAUSE);
+                self.end(peer, session);
+            }
             Loss::Farewell(_) | Loss::Io(_) | Loss::Silence(_) | Loss::Violation(_) | Loss::Expired => {}
         }
         peer.trouble(format!("the connection to {} was lost: {loss}", session.instance), None);
@@ -292,6 +301,11 @@ impl Peer {
         if previous.is_none_or(|previous| previous.reason != trouble.reason) {
             tracing::warn!(peer = %self.settings.name, reason = trouble.reason, advice = trouble.advice, "peer trouble");
         }
+    }
+
+    /// Until when nothing is dialled.
+    pub(super) fn fenced_until(&self) -> Option<Instant> {
+        *lock(&self.fenced_until)
     }
 
     fn has(&self, session: &Session) -> bool {

@@ -141,7 +141,7 @@ pub(super) struct Head {
 
 impl Head {
     /// Judges a head. The payload's length is within limits afterwards.
-    pub(super) fn decode(mut bytes: &[u8; HEAD_BYTES]) -> Result<Self, Violation> {
+    pub(super) fn decode(bytes: &[u8; HEAD_BYTES]) -> Result<Self, Violation> {
         let head: &mut &[u8] = &mut bytes.as_slice();
         let (length, kind, flags, stream) = (head.get_u32(), head.get_u8(), head.get_u8(), head.get_u32());
         let (name, bytes_max, flags_allowed, has_stream) = match kind {

@@ -233,12 +233,17 @@ impl Streams {
     pub(super) fn drop_reader(&mut self, stream: StreamId) {
         let Some(entry) = self.entries.get_mut(&stream) else { return };
         entry.has_reader = false;
-        let is_wanted = entry.inbound == Inbound::Open;
         entry.forget_received();
-        if is_wanted {
+        self.want_no_more(stream);
+        self.sweep(stream);
+    }
+
+    /// Tells the other side that nobody reads, once everything of ours is said: a reset takes what is queued with it.
+    fn want_no_more(&mut self, stream: StreamId) {
+        let Some(entry) = self.entries.get(&stream) else { return };
+        if !entry.has_reader && entry.inbound == Inbound::Open && entry.outbound.is_over() {
             self.reset(stream, ResetReason::Abandoned);
         }
-        self.sweep(stream);
     }
 
     /// The writing handle is gone.

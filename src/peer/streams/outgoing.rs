@@ -79,6 +79,7 @@ impl Streams {
             waker.wake();
         }
         self.make_ready(stream);
+        self.want_no_more(stream);
         self.sweep(stream);
         bytes
     }

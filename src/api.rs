@@ -9,6 +9,7 @@ mod access;
 mod backend;
 mod error;
 pub mod json;
+mod lookups;
 mod orders;
 mod page;
 mod query;

@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod config_path;
 mod error;
+mod groups;
 mod human;
 mod manual;
 mod orders;
@@ -20,6 +21,7 @@ mod status;
 mod table;
 mod topics;
 mod translate;
+mod waiting;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -65,6 +67,8 @@ fn dispatch(command: Command, output: &mut Output<'_>) -> Result<(), CliError> {
         Command::Status(options) => status::status(&options, output),
         Command::Topics(options) => topics::topics(&options, output),
         Command::Translate(options) => translate::translate(&options, output),
+        Command::Groups(options) => groups::groups(&options, output),
+        Command::Await(options) => waiting::wait(&options, output),
         Command::Pause(options) => orders::pause(&options, output),
         Command::Resume(options) => orders::resume(&options, output),
         Command::Resolve(options) => orders::resolve(&options, output),

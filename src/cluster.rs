@@ -5,9 +5,12 @@
 //! Does not know: links, positions, state. Today there is one way to a cluster, directly by `wire`; a session
 //! through a peer will be the other.
 
+mod acls;
+mod append;
 mod configs;
 mod error;
 mod fetch;
+mod groups;
 mod offsets;
 mod permissions;
 mod producers;
@@ -19,10 +22,13 @@ use std::sync::Arc;
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::OnceCell;
 
+pub use acls::{AclOperation, AclPermission, TopicAcl, TopicPattern};
+pub use append::Appender;
 pub use configs::ConfigEntry;
 use error::Call;
 pub use error::{ClusterError, Remedy};
 pub use fetch::{FetchedOnce, Isolation};
+pub use groups::{Committed, GroupCommit, GroupDesk, GroupOffsets, ListedGroup, WhichGroups};
 pub use offsets::{EpochEnd, ListedOffset, OffsetQuery};
 pub use permissions::{Operation, Permissions, TopicPermissions};
 pub use producers::ProducerState;

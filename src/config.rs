@@ -21,6 +21,7 @@ mod kafka_names;
 mod keys;
 mod link;
 mod link_entries;
+mod link_groups;
 mod login;
 mod meaning;
 mod quantity;

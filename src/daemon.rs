@@ -7,10 +7,12 @@
 
 mod backend;
 mod gauges;
+mod groups;
 mod partitions;
 mod settings;
 mod side;
 mod signals;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 //! Does not know: HTTP, files, signals.
 
 mod control;
+mod maps;
 mod requests;
 mod workers;
 
@@ -22,11 +23,14 @@ use crate::cluster::Cluster;
 use crate::mirror::{self, Registry};
 use crate::selection::Selection;
 use crate::store::{Key, Lease, LinkRecord, Store, Value};
-use crate::sync::{self, RoundReport, TopicSync};
+use crate::sync::acls::AclSync;
+use crate::sync::mirrormaker::{GroupPositions, MirrorMakerTopics};
+use crate::sync::{self, GroupParts, GroupSettings, GroupSync, RoundReport, TopicSync};
 use crate::tasks::TaskGroup;
 use crate::telemetry::Metrics;
 use crate::types::LinkName;
 use control::Control;
+use maps::LinkMaps;
 use workers::Workers;
 
 /// The shards of a state topic that this daemon owns.
@@ -50,8 +54,14 @@ pub struct Settings {
     pub mirror: mirror::Settings,
     /// The loop over its topics.
     pub topics: sync::Settings,
+    /// The loop over their ACLs.
+    pub acls: sync::acls::Settings,
+    /// MirrorMaker's topics, where they are written.
+    pub mirrormaker: Option<sync::mirrormaker::Settings>,
     /// Which topics.
     pub selection: Selection,
+    /// The loop over its consumer groups.
+    pub groups: GroupSettings,
 }
 
 /// What a link works with.
@@ -76,6 +86,9 @@ pub struct Link {
     settings: Settings,
     parts: Parts,
     topics: TopicSync,
+    acls: AclSync,
+    mirrormaker: Option<MirrorMakerTopics>,
+    groups: Arc<GroupSync>,
     /// What hinders the link as a whole at the moment, by what was tried.
     problems: Mutex<BTreeMap<&'static str, String>>,
 }
@@ -91,7 +104,22 @@ impl Link {
             parts.store.clone(),
             settings.selection.clone(),
         );
-        Self { settings, parts, topics, problems: Mutex::default() }
+        let group_parts = GroupParts {
+            source: parts.source.clone(),
+            target: parts.target.clone(),
+            store: parts.store.clone(),
+            maps: Arc::new(LinkMaps::new(settings.name.clone(), parts.registry.clone(), parts.store.view().clone())),
+            metrics: parts.metrics.clone(),
+        };
+        let groups = Arc::new(GroupSync::new(settings.groups.clone(), group_parts));
+        let clusters = || (parts.source.clone(), parts.target.clone(), parts.store.clone());
+        let (source, target, store) = clusters();
+        let acls = AclSync::new(settings.acls.clone(), source, target, store);
+        let mirrormaker = settings.mirrormaker.clone().map(|settings| {
+            let (source, target, store) = clusters();
+            MirrorMakerTopics::new(settings, source, target, store, Arc::clone(&groups) as Arc<dyn GroupPositions>)
+        });
+        Self { settings, parts, topics, acls, mirrormaker, groups, problems: Mutex::default() }
     }
 
     /// The link's name.
@@ -106,10 +134,22 @@ impl Link {
         self.topics.reports().borrow().clone()
     }
 
+    /// The loop over its consumer groups, which tells of them where it runs.
+    #[must_use]
+    pub fn groups(&self) -> &GroupSync {
+        &self.groups
+    }
+
     /// What hinders the link as a whole at the moment.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        let own = self.problems.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect::<Vec<_>>();
+        if !self.is_kept_here() {
+            return own;
+        }
+        let of_acls = self.acls.problems().into_iter().map(|problem| problem.message);
+        let of_mirrormaker = self.mirrormaker.iter().flat_map(MirrorMakerTopics::problems);
+        own.into_iter().chain(of_acls).chain(of_mirrormaker).collect()
     }
 
     /// Whether its control loops are this daemon's work.

@@ -22,6 +22,12 @@
 //! It ends by being told to stop, by losing its lease, or stopped with a reason (`stop`) until a person resolves it
 //! (`resolution`).
 //!
+//! # Where applications on the target write to the mirror topic as well
+//!
+//! There the log end says nothing about our appends, and a good answer is one without error. `shifted` has what takes
+//! the place of the log end: the last sequence of the producer state says how many of our records landed, and a walk
+//! over the log from the acknowledged offset on says where.
+//!
 //! # Different from the first design
 //!
 //! - A batch's frame is never changed in place. The new header is 61 bytes of its own, and the record bytes stay a
@@ -46,10 +52,12 @@ mod position;
 mod producer;
 mod reconcile;
 mod resolution;
+mod shifted;
 mod stop;
 mod stream;
 mod takeover;
 mod target;
+mod waiters;
 mod watch;
 mod window;
 

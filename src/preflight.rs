@@ -45,6 +45,19 @@ pub struct LinkPlan {
     pub group: String,
     /// This daemon's id: part of its transactional ids.
     pub daemon_id: String,
+    /// What it does besides mirroring.
+    pub extras: Extras,
+}
+
+/// What a link does besides mirroring, and needs rights for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// The ACLs of topics are copied.
+    pub is_copying_acls: bool,
+    /// Others are kept from writing to mirror topics.
+    pub is_protecting: bool,
+    /// MirrorMaker's topics on the target, where they are written.
+    pub mirrormaker_topics: Vec<TopicName>,
 }
 
 /// One cluster.

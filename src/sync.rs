@@ -20,12 +20,17 @@
 //!   off until every partition has caught up once; then it becomes the source's, or the target's default.
 //!
 //! A setting that is reset at the source is reset here if it came from there. Others that somebody sets on the mirror
-//! topic are left alone.
+//! topic are left alone. What somebody changes of those that came from here is set again, or left until the source
+//! changes it: [`Drift`].
 
+pub mod acls;
 mod apply;
 mod compare;
+mod drift;
 mod error;
+mod groups;
 mod make;
+pub mod mirrormaker;
 mod observe;
 mod publish;
 mod record;
@@ -34,7 +39,9 @@ mod settings;
 mod stop;
 mod topics;
 
+pub use drift::Drift;
 pub use error::SyncError;
+pub use groups::{GroupParts, GroupPosition, GroupReport, GroupSettings, GroupSync, GroupsSummary, Mapped, Maps};
 pub use stop::{StopReason, resolve_topic};
 pub use topics::{Problem, RoundReport, Settings, TopicSync};
 

@@ -4,12 +4,14 @@
 //! Promises: a value that exists is valid; there is no arithmetic between source and target offsets.
 //! Does not know: any I/O, any clock, any other module.
 
+mod groups;
 mod names;
 mod offsets;
 mod producer;
 mod resolve;
 mod secret;
 
+pub use groups::{GroupKind, GroupPositionState};
 pub use names::{
     BrokerId, ClusterName, GroupName, InvalidName, LinkName, PartitionIndex, PeerName, TopicId, TopicName,
     TopicPartition,

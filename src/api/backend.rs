@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use super::error::ApiError;
 use super::json;
@@ -30,7 +31,7 @@ pub struct TranslateQuestion {
     pub offset: KnownOffset,
 }
 
-/// What the API needs of a daemon. All but [`Backend::order`] answer from memory and do not wait.
+/// What the API needs of a daemon. All but [`Backend::order`] and [`Backend::wait`] answer from memory and do not wait.
 ///
 /// Names of links and topics arrive as they were asked for; whether they exist is the backend's to say. Before
 /// [`Backend::translate`] and [`Backend::order`] the API has already seen that the link (and the named topics) exist.
@@ -49,6 +50,20 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Where an offset lies on the other side.
     fn translate(&self, link: &str, question: &TranslateQuestion) -> Result<json::Translated, ApiError>;
+
+    /// The consumer groups of a link, by name; `None`: no such link.
+    fn groups(&self, link: &str) -> Option<Vec<json::Group>>;
+
+    /// One consumer group of a link, by its name at the source; `None`: no such link or group.
+    fn group(&self, link: &str, group: &str) -> Option<json::Group>;
+
+    /// Waits until a source offset is on the target, at most so long.
+    fn wait<'a>(
+        &'a self,
+        link: &'a str,
+        question: &'a TranslateQuestion,
+        limit: Duration,
+    ) -> BoxFuture<'a, Result<json::Awaited, ApiError>>;
 
     /// Does what a person wants, or says what would be done. Returns when the order is stored, not when it is
     /// carried out.

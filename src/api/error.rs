@@ -35,6 +35,16 @@ pub enum ApiError {
         /// The name that looks most like it.
         nearest: Option<String>,
     },
+    /// The link knows no such group.
+    #[error("link `{link}` knows no group `{group}` with positions in mirrored topics{}", did_you_mean(.nearest.as_deref()))]
+    UnknownGroup {
+        /// The link.
+        link: String,
+        /// What was asked for: a group's name at the source.
+        group: String,
+        /// The name that looks most like it.
+        nearest: Option<String>,
+    },
     /// The mirror topic has no such partition.
     #[error("topic `{topic}` has no mirror partition {partition}: it has {partitions}, counted from 0")]
     UnknownPartition {
@@ -93,6 +103,7 @@ impl ApiError {
             Self::BadParameter { .. } | Self::BadBody(_) => StatusCode::BAD_REQUEST,
             Self::UnknownLink { .. }
             | Self::UnknownTopic { .. }
+            | Self::UnknownGroup { .. }
             | Self::UnknownPartition { .. }
             | Self::UnknownPath(_) => StatusCode::NOT_FOUND,
             Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -112,6 +123,7 @@ impl ApiError {
             Self::BadParameter { .. } => "bad_parameter",
             Self::UnknownLink { .. } => "unknown_link",
             Self::UnknownTopic { .. } => "unknown_topic",
+            Self::UnknownGroup { .. } => "unknown_group",
             Self::UnknownPartition { .. } => "unknown_partition",
             Self::UnknownPath(_) => "unknown_path",
             Self::WrongMethod { .. } => "wrong_method",

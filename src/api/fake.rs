@@ -1,17 +1,20 @@
 //! A backend for tests: a few links and topics in every state, and a book of the orders it got.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::json::{
-    Affected, Daemon, HeldBack, Link, LinkState, Member, MemoryBudget, OffsetsMode, Order, OrderDone, Partition,
-    PartitionState, Problem, Readiness, Stop, Topic, TopicOffsets, TopicSelection, TopicState, Translated,
+    Affected, Awaited, Daemon, Group, GroupOffset, HeldBack, Link, LinkState, Member, MemoryBudget, OffsetsMode, Order,
+    OrderDone, Partition, PartitionState, Problem, Readiness, Stop, Topic, TopicOffsets, TopicSelection, TopicState,
+    Translated, TranslationName,
 };
 use super::{ApiError, Backend, BoxFuture, KnownOffset, TranslateQuestion};
 use crate::types::{
-    ClusterName, LinkName, PartitionIndex, ResolveVerb, SourceOffset, TargetOffset, TopicName, Translation,
+    ClusterName, GroupKind, GroupName, GroupPositionState, LinkName, PartitionIndex, ResolveVerb, SourceOffset,
+    TargetOffset, TopicName, Translation,
 };
 
 /// Says what a test needs, and remembers orders.
@@ -136,6 +139,41 @@ impl Backend for FakeBackend {
         })
     }
 
+    fn groups(&self, link: &str) -> Option<Vec<Group>> {
+        let link = self.link(link)?;
+        Some(if link.served_here { vec![group("billing"), group("reports")] } else { Vec::new() })
+    }
+
+    fn group(&self, link: &str, group: &str) -> Option<Group> {
+        self.groups(link)?.into_iter().find(|have| have.group.as_str() == group)
+    }
+
+    fn wait<'a>(
+        &'a self,
+        _link: &'a str,
+        question: &'a TranslateQuestion,
+        limit: Duration,
+    ) -> BoxFuture<'a, Result<Awaited, ApiError>> {
+        Box::pin(async move {
+            // All before 1000 is on the target; the rest never comes.
+            let KnownOffset::Source(offset) = question.offset else { panic!("only source offsets are waited for") };
+            let reached = offset.get() < 1000;
+            if !reached {
+                tokio::time::sleep(limit).await;
+            }
+            Ok(Awaited {
+                topic: question.topic.clone(),
+                partition: question.partition,
+                source_offset: offset,
+                reached,
+                source_position: Some(source(1000)),
+                missing: Some(offset.plus(1).distance_from(source(1000))),
+                target_offset: reached.then(|| TargetOffset::new(offset.get().saturating_sub(2)).unwrap()),
+                waited_ms: 5,
+            })
+        })
+    }
+
     fn order<'a>(&'a self, link: &'a str, order: Order) -> BoxFuture<'a, Result<OrderDone, ApiError>> {
         Box::pin(async move {
             self.waiting.add_permits(1);
@@ -193,6 +231,27 @@ impl Backend for FakeBackend {
 
 fn source(offset: i64) -> SourceOffset {
     SourceOffset::new(offset).unwrap()
+}
+
+fn group(name: &str) -> Group {
+    let offset = |partition: i32, state: GroupPositionState| GroupOffset {
+        topic: TopicName::new("orders").unwrap(),
+        partition: PartitionIndex(partition),
+        source_offset: source(1042),
+        target_offset: Some(TargetOffset::new(1040).unwrap()),
+        translation: Some(TranslationName::Exact),
+        committed_on_target: Some(TargetOffset::new(1040).unwrap()),
+        conflict: state == GroupPositionState::Conflict,
+        state,
+    };
+    Group {
+        group: GroupName::new(name).unwrap(),
+        target_group: GroupName::new(&format!("dr.{name}")).unwrap(),
+        kind: GroupKind::Consumer,
+        state: Some(GroupPositionState::Conflict),
+        message: None,
+        offsets: vec![offset(0, GroupPositionState::Synced), offset(1, GroupPositionState::Conflict)],
+    }
 }
 
 fn topic(source_topic: &str, target_topic: &str, partitions: Vec<Partition>) -> Topic {

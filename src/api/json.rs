@@ -4,17 +4,21 @@
 //! Promises: a value that is not known is `null`, never a number that means "unknown"; fields are added, not renamed.
 //! Does not know: how anything is stored, who asks.
 
+mod awaited;
 mod daemon;
+mod group;
 mod link;
 mod order;
 mod topic;
 mod translated;
 
+pub use awaited::Awaited;
 pub use daemon::{Daemon, Health, Member, MemoryBudget, Readiness};
+pub use group::{Group, GroupOffset, Groups};
 pub use link::{Link, LinkState, Links, OffsetsMode, Problem};
 pub use order::{Affected, Order, OrderAction, OrderBody, OrderDone, TopicSelection};
 pub use topic::{HeldBack, Partition, PartitionState, Stop, Topic, TopicOffsets, TopicState, Topics};
-pub use translated::{Translated, TranslationName};
+pub use translated::{TranslateBody, TranslatePosition, Translated, TranslationName, Translations};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 //! Reading query parameters: each error names the parameter.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::backend::{KnownOffset, TranslateQuestion};
 use super::error::{ApiError, nearest};
@@ -29,6 +30,25 @@ impl Parameters {
 
     fn required(&self, name: &str) -> Result<&str, ApiError> {
         self.0.get(name).map(String::as_str).ok_or_else(|| bad(name, "is missing"))
+    }
+
+    /// A time with its unit, such as `1500ms`, `30s` or `5m`; a bare number counts seconds. A longer one than `most` is
+    /// refused.
+    pub(super) fn duration(&self, name: &str, default: Duration, most: Duration) -> Result<Duration, ApiError> {
+        let Some(text) = self.0.get(name) else { return Ok(default) };
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let unit = text.get(digits.len()..).unwrap_or_default();
+        let number = digits.parse::<u64>().ok();
+        let duration = match (number, unit) {
+            (Some(number), "ms") => Duration::from_millis(number),
+            (Some(number), "s" | "") => Duration::from_secs(number),
+            (Some(number), "m" | "min") => Duration::from_secs(number.saturating_mul(60)),
+            (_, _) => return Err(bad(name, "must be a time such as 500ms, 30s or 5m")),
+        };
+        if duration > most {
+            return Err(bad(name, &format!("is at most {} s", most.as_secs())));
+        }
+        Ok(duration)
     }
 
     /// The question of `translate`.

@@ -16,6 +16,7 @@ use super::access::{self, Access};
 use super::backend::Backend;
 use super::error::{ApiError, nearest};
 use super::json::{Daemon, Health, Link, Links, Readiness, Topic, Topics, Translated};
+use super::lookups;
 use super::orders::{self, Verb};
 use super::page::Page;
 use super::query::{Parameters, bad};
@@ -23,15 +24,15 @@ use super::settings::Limits;
 
 const OPENAPI: &str = include_str!("openapi.json");
 
-type Answer<T> = Result<Json<T>, ApiError>;
-type Name = Result<Path<String>, PathRejection>;
-type TwoNames = Result<Path<(String, String)>, PathRejection>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Name = Result<Path<String>, PathRejection>;
+pub(super) type TwoNames = Result<Path<(String, String)>, PathRejection>;
 
 #[derive(Clone)]
-struct App {
-    backend: Arc<dyn Backend>,
+pub(super) struct App {
+    pub(super) backend: Arc<dyn Backend>,
     page: Arc<Page>,
-    body_bytes_max: usize,
+    pub(super) body_bytes_max: usize,
 }
 
 /// Who is at the other end of the connection.
@@ -59,7 +60,9 @@ pub(super) fn router(backend: Arc<dyn Backend>, access: Access, limits: &Limits)
         .route("/v1/links/{link}", get(link))
         .route("/v1/links/{link}/topics", get(topics))
         .route("/v1/links/{link}/topics/{topic}", get(topic))
-        .route("/v1/links/{link}/translate", get(translate))
+        .route("/v1/links/{link}/groups", get(lookups::groups))
+        .route("/v1/links/{link}/groups/{group}", get(lookups::group))
+        .route("/v1/links/{link}/translate", get(translate).post(lookups::translate_many))
         .merge(orders)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
@@ -68,6 +71,8 @@ pub(super) fn router(backend: Arc<dyn Backend>, access: Access, limits: &Limits)
             let too_slow = ApiError::TooSlow { seconds: answer_time.as_secs() };
             tokio::time::timeout(answer_time, next.run(request)).await.unwrap_or_else(|_| too_slow.into_response())
         }))
+        // Its caller says how long it may take.
+        .route("/v1/links/{link}/await", get(lookups::wait))
         .layer(middleware::from_fn_with_state(access, access::only_to_our_name))
         .layer(middleware::map_response(careful_headers))
         .with_state(app)
@@ -135,12 +140,7 @@ async fn translate(
     let Query(pairs) = query.map_err(|error| bad("query", &error.body_text()))?;
     let parameters = Parameters::new(pairs, &["topic", "partition", "offset", "direction"])?;
     let question = parameters.translate_question()?;
-    let name = question.topic.as_str();
-    let topic = app.backend.topic(&link, name).ok_or_else(|| unknown_topic(&*app.backend, &link, name))?;
-    if topic.partitions.iter().all(|partition| partition.partition != question.partition) {
-        let partitions = topic.partitions.len();
-        return Err(ApiError::UnknownPartition { topic: name.to_owned(), partition: question.partition.0, partitions });
-    }
+    lookups::check_partition(&lookups::partitions_of(&*app.backend, &link, &question)?, &question)?;
     app.backend.translate(&link, &question).map(Json)
 }
 
@@ -197,7 +197,7 @@ async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     ApiError::WrongMethod { method: method.to_string(), path: uri.path().to_owned() }
 }
 
-fn bad_path(error: &PathRejection) -> ApiError {
+pub(super) fn bad_path(error: &PathRejection) -> ApiError {
     bad("path", &error.body_text())
 }
 

@@ -32,8 +32,12 @@ pub(crate) enum Command {
     Status(StatusOptions),
     /// Lists mirror topics, or shows the partitions of one
     Topics(TopicsOptions),
+    /// Lists consumer groups and how their positions stand on the target, or shows one
+    Groups(GroupsOptions),
     /// Tells where an offset of one cluster lies on the other
     Translate(TranslateOptions),
+    /// Waits until a source offset is on the target
+    Await(AwaitOptions),
     /// Stops copying topics, and keeps their positions
     Pause(OrderOptions),
     /// Goes on copying paused topics
@@ -171,6 +175,71 @@ pub(crate) struct TranslateOptions {
     pub(crate) output: OutputOptions,
     #[command(flatten)]
     pub(crate) api: ApiOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+States of a position:
+  synced            the target has the translated position
+  ahead_of_data     read further at the source than is copied; the target has the end of the copy
+  pending           not written yet
+  active_on_target  the group has members on the target: its positions are theirs
+  conflict          somebody else committed another position on the target: it is left alone
+  below_map         older than the offset map: nothing is written
+  from_target       came from the target by a link in the other direction
+  failed            the target did not take it")]
+pub(crate) struct GroupsOptions {
+    /// The group's name at the source; without it all groups are listed
+    pub(crate) group: Option<String>,
+    /// Only this link
+    #[arg(long, value_parser = LinkName::new)]
+    pub(crate) link: Option<LinkName>,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+    #[command(flatten)]
+    pub(crate) api: ApiOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It is there when the target's in-sync replicas have acknowledged everything up to it, itself included. Ends with 0 then,
+with 1 when it is not there in time.
+
+Example: go on only when record 1042 of a payment would survive the loss of the source cluster:
+  causeway await --topic payments --partition 3 --offset 1042 --timeout 5s")]
+pub(crate) struct AwaitOptions {
+    /// The link; not needed when there is only one
+    #[arg(long, value_parser = LinkName::new)]
+    pub(crate) link: Option<LinkName>,
+    /// The topic's name at the source
+    #[arg(long, value_parser = TopicName::new)]
+    pub(crate) topic: TopicName,
+    /// The partition
+    #[arg(long, value_parser = clap::value_parser!(i32).range(0..))]
+    pub(crate) partition: i32,
+    /// The source offset
+    #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) offset: i64,
+    /// How long to wait: 500ms, 30s, 5m; at most 10m
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = milliseconds)]
+    pub(crate) timeout: u64,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+    #[command(flatten)]
+    pub(crate) api: ApiOptions,
+}
+
+/// A time with its unit, in milliseconds.
+fn milliseconds(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let number = digits.parse::<u64>().ok();
+    let time = number.and_then(|number| match text.get(digits.len()..)? {
+        "ms" => Some(number),
+        "s" | "" => number.checked_mul(1_000),
+        "m" | "min" => number.checked_mul(60_000),
+        _ => None,
+    });
+    time.filter(|time| *time <= 600_000).ok_or_else(|| "write a time up to 10m, such as 500ms, 30s or 5m".to_owned())
 }
 
 /// What an order is about.

@@ -26,6 +26,7 @@ const ANSWER_BYTES_MAX: u64 = 512 * 1024 * 1024;
 pub(super) struct Client {
     agent: Agent,
     base: String,
+    timeout: Duration,
     /// Whether what is sent can't be read on the way.
     is_private: bool,
     token: Option<SecretSource>,
@@ -59,15 +60,23 @@ impl Client {
         }
         Ok(Self {
             agent: config.build().new_agent(),
+            timeout: TIMEOUT,
             base: options.api.trim_end_matches('/').to_owned(),
             is_private: is_https || is_loopback,
             token: options.token_file.clone().map(SecretSource::File),
         })
     }
 
+    /// The same, for calls that may take so long.
+    pub(super) fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
     /// Asks, and keeps the answer as it came: a newer daemon may say more than this program knows.
     pub(super) fn get(&self, path: &str) -> Result<Value, CliError> {
-        let answer = self.agent.get(format!("{}{path}", self.base)).call();
+        let request = self.agent.get(format!("{}{path}", self.base));
+        let answer = request.config().timeout_global(Some(self.timeout)).build().call();
         self.read(answer.map_err(|error| self.unreachable(&error))?)
     }
 

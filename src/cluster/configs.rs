@@ -73,17 +73,26 @@ impl Cluster {
     /// The brokers' `producer.id.expiration.ms`: how long they remember a producer that does not write. `None` when
     /// they don't tell us (that takes `DescribeConfigs` on the cluster).
     pub async fn producer_expiration(&self) -> Option<Duration> {
-        const SETTING: &str = "producer.id.expiration.ms";
+        self.broker_number("producer.id.expiration.ms").await.map(Duration::from_millis)
+    }
+
+    /// The brokers' `offsets.retention.minutes`: how long they keep the positions of a group without members. `None`
+    /// when they don't tell us (that takes `DescribeConfigs` on the cluster).
+    pub async fn offsets_retention(&self) -> Option<Duration> {
+        self.broker_number("offsets.retention.minutes").await.map(|minutes| Duration::from_secs(minutes * 60))
+    }
+
+    async fn broker_number(&self, setting: &str) -> Option<u64> {
         let broker = *self.metadata(Some(&[])).await.ok()?.brokers.keys().next()?;
         let resource = DescribeConfigsResource::default()
             .with_resource_type(BROKER)
             .with_resource_name(text(&broker.to_string()))
-            .with_configuration_keys(Some(vec![text(SETTING)]));
+            .with_configuration_keys(Some(vec![text(setting)]));
         let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
         let response = self.call(Route::Broker(broker), &request).await.ok()?;
         let result = response.results.into_iter().next().filter(|result| result.error_code == 0)?;
-        let setting = result.configs.into_iter().find(|setting| setting.name.as_str() == SETTING)?;
-        setting.value?.parse().ok().map(Duration::from_millis)
+        let told = result.configs.into_iter().find(|told| told.name.as_str() == setting)?;
+        told.value?.parse().ok()
     }
 
     fn described(&self, topic: &TopicName, result: DescribeConfigsResult) -> Result<Vec<ConfigEntry>, ClusterError> {

@@ -140,8 +140,24 @@ pub(super) static LINK: Section = Section {
             "mirrormaker_topics",
             "boolean",
             "`false`",
-            "`false`; `true` is not available yet",
-            "write MirrorMaker's own topics as well",
+            "`true`, `false`",
+            "write MirrorMaker's own topics on the target as well, so that Java's `MirrorClient` finds its offsets; see \
+             below",
+        ),
+        row(
+            "protect",
+            "boolean",
+            "`false`",
+            "`true`, `false`",
+            "deny writing to mirror topics to everybody else who is allowed to; see below",
+        ),
+        row(
+            "own_principals",
+            "string or list",
+            "the user that the target's login names",
+            "such as `User:CN=causeway`",
+            "who causeway's daemons are on the target: never denied anything; required for `protect` and `sync.acls` \
+             with OAUTHBEARER and with client certificates",
         ),
         row(
             "topics",
@@ -150,13 +166,17 @@ pub(super) static LINK: Section = Section {
             "at least one",
             "which topics are mirrored, see `[[link.NAME.topics]]`",
         ),
+        row(
+            "groups",
+            "list of tables",
+            "no group",
+            "any number",
+            "which consumer groups are synchronised, see `[[link.NAME.groups]]`",
+        ),
         row("sync", "table", "all its defaults", "once", "see `[link.NAME.sync]`"),
         row("tuning", "table", "all its defaults", "once", "see `[link.NAME.tuning]`"),
     ],
-    later: &[
-        ("groups", "synchronising consumer groups (`[[link.NAME.groups]]`) is not available yet"),
-        ("protect", "protecting mirror topics by ACLs (`protect`) is not available yet"),
-    ],
+    later: &[],
 };
 
 pub(super) static TOPICS: Section = Section {
@@ -191,8 +211,8 @@ pub(super) static TOPICS: Section = Section {
             "local_writers",
             "boolean",
             "`false`",
-            "`false`; `true` is not available yet",
-            "applications on the target write to the mirror topic as well",
+            "`true`, `false`; `true` needs `offsets = \"translate\"`",
+            "applications on the target write to the mirror topic as well; its settings are left to you",
         ),
         row(
             "existing_target",
@@ -205,6 +225,30 @@ pub(super) static TOPICS: Section = Section {
     later: &[],
 };
 
+pub(super) static GROUPS: Section = Section {
+    title: "`[[link.NAME.groups]]`",
+    rows: &[
+        row("match", "string", "this or `name`", "a regular expression for the whole name", "selects groups"),
+        row("name", "string", "this or `match`", "the name of a group", "selects one group"),
+        row(
+            "exclude",
+            "string or list",
+            "nothing",
+            "regular expressions for whole names; goes with `match`",
+            "leaves groups out; later entries don't see them",
+        ),
+        row(
+            "rename",
+            "string",
+            "the same name",
+            "`${0}` the whole name, `${1}` or `${word}` a capture of `match`",
+            "the name on the target",
+        ),
+        row("prefix", "string", "the same name", "instead of `rename`", "a text put before the name on the target"),
+    ],
+    later: &[],
+};
+
 pub(super) static SYNC: Section = Section {
     title: "`[link.NAME.sync]`",
     rows: &[
@@ -213,17 +257,26 @@ pub(super) static SYNC: Section = Section {
             "acls",
             "boolean",
             "`false`",
-            "`false`; `true` is not available yet",
-            "the ACLs of topics follow the source",
+            "`true`, `false`",
+            "the ACLs of topics are copied from the source, rights to write left out; see below",
+        ),
+        row(
+            "acls_deletions",
+            "boolean",
+            "`false`",
+            "`true`, `false`",
+            "copied ACLs are removed when they are gone at the source",
+        ),
+        row(
+            "drift",
+            "string",
+            "`revert`",
+            "`revert`, `respect`",
+            "settings that came from the source and are changed on a mirror topic are set again, or stay until the \
+             source changes them",
         ),
         row("interval", "duration", "`10s`", "`1s` to `1h`", "how often topics, partitions and settings are compared"),
-        row(
-            "group_interval",
-            "duration",
-            "`1s`",
-            "`100ms` to `1h`",
-            "how often the positions of groups are compared; without effect until groups are available",
-        ),
+        row("group_interval", "duration", "`1s`", "`100ms` to `1h`", "how often the positions of groups are compared"),
     ],
     later: &[],
 };
@@ -272,7 +325,7 @@ pub(super) static TUNING: Section = Section {
 };
 
 /// All our tables, in the order of the documentation.
-pub(super) static SECTIONS: [&Section; 6] = [&TOP, &DAEMON, &LINK, &TOPICS, &SYNC, &TUNING];
+pub(super) static SECTIONS: [&Section; 7] = [&TOP, &DAEMON, &LINK, &TOPICS, &GROUPS, &SYNC, &TUNING];
 
 /// Whether a key is one of ours and its value may be shown.
 pub(super) fn is_public(key: &str) -> bool {

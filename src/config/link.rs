@@ -1,17 +1,19 @@
 //! `[link.NAME]` without its entries.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
 use super::keys;
 use super::link_entries::{self, EntryPlaces};
+use super::link_groups;
 use super::meaning;
 use super::quantity::{self, Malformed, show_duration, show_rate, show_size};
 use super::report::{Place, Report, Reported, last_part};
 use super::settings::{LinkConfig, Offsets, Start, SyncConfig, Tuning};
 use super::tree::{Table, Value};
-use crate::selection::GroupSelection;
+use crate::sync::Drift;
 use crate::types::{ClusterName, LinkName};
 
 /// A link of the file, with the places that the checks across links need.
@@ -44,11 +46,16 @@ fn read_one<'t>(report: &mut Report<'t>, name: LinkName, value: &Value<'t>) -> O
     let offsets = offsets(report, &table);
     let start = start(report, &table);
     let rate = rate(report, &table);
-    let mirrormaker_topics =
-        only_false(report, &table, "mirrormaker_topics", "writing MirrorMaker's own topics is not available yet");
+    let mirrormaker_topics = switch(report, &table, "mirrormaker_topics");
+    let protect = switch(report, &table, "protect");
+    let own_principals = own_principals(report, &table);
     let sync = sync(report, table.get("sync"));
     let tuning = tuning(report, table.get("tuning"));
     let (entries, topics) = link_entries::read(report, &table);
+    if let (Some(offsets), Some(topics)) = (offsets, &topics) {
+        link_entries::check_offsets(report, &entries, topics, offsets);
+    }
+    let groups = link_groups::read(report, &table);
     let config = (|| {
         let mut config = LinkConfig {
             name: name.clone(),
@@ -58,9 +65,11 @@ fn read_one<'t>(report: &mut Report<'t>, name: LinkName, value: &Value<'t>) -> O
             start: start?,
             rate: rate.ok()?,
             topics: topics?,
-            groups: GroupSelection::default(),
+            groups: groups?,
             sync: sync?,
             mirrormaker_topics: mirrormaker_topics?,
+            protect: protect?,
+            own_principals: own_principals?,
             tuning: tuning?,
             meaning: std::collections::BTreeMap::new(),
             digest: String::new(),
@@ -122,33 +131,56 @@ fn rate<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Result<Option<u64>, R
     rate.map(Some).ok_or(Reported)
 }
 
-/// A key that only a later version will honour.
-pub(super) fn only_false<'t>(report: &mut Report<'t>, table: &Table<'t>, key: &str, sentence: &str) -> Option<bool> {
-    let Some(value) = table.get(key) else { return Some(false) };
-    let wanted = value.boolean(report)?;
-    if wanted {
-        report.refuse(&value.place, sentence, Some(format!("write {key} = false, or leave it out")));
-        return None;
+/// Something that is off by default.
+fn switch<'t>(report: &mut Report<'t>, table: &Table<'t>, key: &str) -> Option<bool> {
+    table.get(key).map_or(Some(false), |value| value.boolean(report))
+}
+
+fn own_principals<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<BTreeSet<String>> {
+    let Some(value) = table.get("own_principals") else { return Some(BTreeSet::new()) };
+    let texts = value.texts(report)?;
+    for (text, place) in &texts {
+        if !text.split_once(':').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty() && name != "*") {
+            let help = "Kafka's principals have a type and a name, such as User:causeway".to_owned();
+            report.refuse(place, format!("`{text}` is not a principal"), Some(help));
+            return None;
+        }
     }
-    Some(false)
+    Some(texts.into_iter().map(|(text, _)| text.to_owned()).collect())
 }
 
 fn sync<'t>(report: &mut Report<'t>, value: Option<&Value<'t>>) -> Option<SyncConfig> {
     let default = SyncConfig {
         configs: true,
         acls: false,
+        acls_deletions: false,
+        drift: Drift::Revert,
         interval: Duration::from_secs(10),
         group_interval: Duration::from_secs(1),
     };
     let Some(value) = value else { return Some(default) };
     let table = Table::open(report, value, &keys::SYNC)?;
     let configs = table.get("configs").map_or(Some(default.configs), |value| value.boolean(report));
-    let acls = only_false(report, &table, "acls", "synchronising ACLs is not available yet");
+    let acls = switch(report, &table, "acls");
+    let acls_deletions = switch(report, &table, "acls_deletions");
+    let drift = match table.get("drift") {
+        None => Some(default.drift),
+        Some(value) => value.text(report).and_then(|text| {
+            report.choose(&value.place, text, &[("revert", Drift::Revert), ("respect", Drift::Respect)])
+        }),
+    };
     let hour = Duration::from_hours(1);
     let interval = duration(report, &table, "interval", (Duration::from_secs(1), hour), default.interval);
     let group_interval =
         duration(report, &table, "group_interval", (Duration::from_millis(100), hour), default.group_interval);
-    Some(SyncConfig { configs: configs?, acls: acls?, interval: interval?, group_interval: group_interval? })
+    Some(SyncConfig {
+        configs: configs?,
+        acls: acls?,
+        acls_deletions: acls_deletions?,
+        drift: drift?,
+        interval: interval?,
+        group_interval: group_interval?,
+    })
 }
 
 fn tuning<'t>(report: &mut Report<'t>, value: Option<&Value<'t>>) -> Option<Tuning> {

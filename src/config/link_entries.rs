@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::keys;
-use super::link::only_false;
 use super::report::{Place, Report};
+use super::settings::Offsets;
 use super::tree::{Table, Value};
 use crate::selection::{Entry, EntryFault, ExistingTarget, FaultReason, Naming, Rule, Selection, Which};
 
 /// Where an entry and its values stand.
 #[derive(Debug)]
 pub(super) struct EntryPlaces {
-    place: Place,
-    values: BTreeMap<&'static str, Place>,
-    exclude: Vec<Place>,
+    pub(super) place: Place,
+    pub(super) values: BTreeMap<&'static str, Place>,
+    pub(super) exclude: Vec<Place>,
 }
 
 impl EntryPlaces {
@@ -59,7 +59,7 @@ pub(super) fn read<'t>(report: &mut Report<'t>, link: &Table<'t>) -> (Vec<EntryP
     }
 }
 
-fn refuse_fault(report: &mut Report<'_>, places: &[EntryPlaces], fault: &EntryFault) {
+pub(super) fn refuse_fault(report: &mut Report<'_>, places: &[EntryPlaces], fault: &EntryFault) {
     use crate::selection::EntryField;
     let Some(entry) = places.get(fault.entry) else { return };
     let place = match fault.field {
@@ -98,24 +98,13 @@ fn read_fields<'t>(report: &mut Report<'t>, table: &Table<'t>, places: &mut Entr
     }
     let which = which(report, table);
     let naming = naming(report, table);
-    let exclude = match table.get("exclude") {
-        None => Some(Vec::new()),
-        Some(value) => value.texts(report).map(|texts| {
-            places.exclude = texts.iter().map(|(_, place)| place.clone()).collect();
-            texts.into_iter().map(|(text, _)| text.to_owned()).collect()
-        }),
-    };
+    let exclude = exclude(report, table, places);
     let priority = table.get("priority").map_or(Some(0), |value| value.integer(report, i32::MIN..=i32::MAX));
     let replication_factor = match table.get("replication_factor") {
         None => None,
         Some(value) => value.integer(report, 1..=i16::MAX),
     };
-    only_false(
-        report,
-        table,
-        "local_writers",
-        "mirroring into topics that applications write to is not available yet",
-    )?;
+    let has_local_writers = table.get("local_writers").map_or(Some(false), |value| value.boolean(report));
     let existing_target = match table.get("existing_target") {
         None => Some(ExistingTarget::Refuse),
         Some(value) => {
@@ -128,15 +117,36 @@ fn read_fields<'t>(report: &mut Report<'t>, table: &Table<'t>, places: &mut Entr
         priority: priority.unwrap_or_default(),
         replication_factor,
         existing_target: existing_target.unwrap_or_default(),
+        has_local_writers: has_local_writers?,
     })
 }
 
-fn which<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Which> {
+/// Among other writers' records nothing can be kept at a given offset.
+pub(super) fn check_offsets(report: &mut Report<'_>, places: &[EntryPlaces], topics: &Selection, offsets: Offsets) {
+    if offsets.may_differ() {
+        return;
+    }
+    let with_writers = topics.entries().iter().zip(places).filter(|(entry, _)| entry.has_local_writers);
+    for (_, places) in with_writers {
+        let sentence = "`local_writers = true` can't go with offsets that are kept as they are on the source";
+        let help = "write offsets = \"translate\" on the link, or give these topics a link of their own".to_owned();
+        report.refuse(places.of("local_writers"), sentence, Some(help));
+    }
+}
+
+pub(super) fn exclude<'t>(report: &mut Report<'t>, table: &Table<'t>, places: &mut EntryPlaces) -> Option<Vec<String>> {
+    let Some(value) = table.get("exclude") else { return Some(Vec::new()) };
+    let texts = value.texts(report)?;
+    places.exclude = texts.iter().map(|(_, place)| place.clone()).collect();
+    Some(texts.into_iter().map(|(text, _)| text.to_owned()).collect())
+}
+
+pub(super) fn which<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Which> {
     match (table.get("match"), table.get("name")) {
         (Some(pattern), None) => pattern.full_text(report).map(|text| Which::Match(text.to_owned())),
         (None, Some(name)) => name.full_text(report).map(|text| Which::Name(text.to_owned())),
         (Some(_), Some(name)) => {
-            let help = "keep one: `match` selects by a regular expression, `name` exactly one topic".to_owned();
+            let help = "keep one: `match` selects by a regular expression, `name` exactly one thing".to_owned();
             report.refuse(&name.key, "the entry has both `match` and `name`", Some(help));
             None
         }
@@ -149,7 +159,7 @@ fn which<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Which> {
     }
 }
 
-fn naming<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Naming> {
+pub(super) fn naming<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Naming> {
     match (table.get("rename"), table.get("prefix")) {
         (None, None) => Some(Naming::Same),
         (Some(rename), None) => rename.full_text(report).map(|text| Naming::Rename(text.to_owned())),

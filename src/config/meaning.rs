@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::quantity::{show_duration, show_rate};
 use super::settings::{LinkConfig, Offsets, Start};
-use crate::selection::{Entry, ExistingTarget, Naming, Which};
+use crate::selection::{Entry, ExistingTarget, Naming, Rule, Which};
+use crate::sync::Drift;
 
 /// The link's settings by key. Values at their defaults are left out, except those whose default may change between
 /// versions: so a version with more keys still agrees with one that doesn't know them.
@@ -36,7 +37,32 @@ pub(super) fn of(link: &LinkConfig) -> BTreeMap<String, String> {
     if !link.sync.configs {
         set("sync.configs", "false".to_owned());
     }
+    if link.sync.acls {
+        set("sync.acls", "true".to_owned());
+    }
+    if link.sync.acls_deletions {
+        set("sync.acls_deletions", "true".to_owned());
+    }
+    if link.sync.drift == Drift::Respect {
+        set("sync.drift", "respect".to_owned());
+    }
+    if link.protect {
+        set("protect", "true".to_owned());
+    }
+    if !link.own_principals.is_empty() {
+        set("own_principals", format!("{:?}", link.own_principals));
+    }
+    if link.mirrormaker_topics {
+        set("mirrormaker_topics", "true".to_owned());
+    }
     set("sync.interval", show_duration(link.sync.interval));
+    let group_interval = show_duration(link.sync.group_interval);
+    for (index, rule) in link.groups.entries().iter().enumerate() {
+        for (key, value) in of_rule(rule) {
+            set(&format!("groups[{index}].{key}"), value);
+        }
+        set("sync.group_interval", group_interval.clone());
+    }
     for (index, entry) in link.topics.entries().iter().enumerate() {
         for (key, value) in of_entry(entry) {
             set(&format!("topics[{index}].{key}"), value);
@@ -46,19 +72,7 @@ pub(super) fn of(link: &LinkConfig) -> BTreeMap<String, String> {
 }
 
 fn of_entry(entry: &Entry) -> Vec<(&'static str, String)> {
-    let mut meaning = Vec::new();
-    match &entry.rule.which {
-        Which::Match(pattern) => meaning.push(("match", pattern.clone())),
-        Which::Name(name) => meaning.push(("name", name.clone())),
-    }
-    if !entry.rule.exclude.is_empty() {
-        meaning.push(("exclude", format!("{:?}", entry.rule.exclude)));
-    }
-    match &entry.rule.naming {
-        Naming::Same => {}
-        Naming::Rename(template) => meaning.push(("rename", template.clone())),
-        Naming::Prefix(prefix) => meaning.push(("prefix", prefix.clone())),
-    }
+    let mut meaning = of_rule(&entry.rule);
     if entry.priority != 0 {
         meaning.push(("priority", entry.priority.to_string()));
     }
@@ -68,6 +82,26 @@ fn of_entry(entry: &Entry) -> Vec<(&'static str, String)> {
     match entry.existing_target {
         ExistingTarget::Refuse => {}
         ExistingTarget::Translate => meaning.push(("existing_target", "translate".to_owned())),
+    }
+    if entry.has_local_writers {
+        meaning.push(("local_writers", "true".to_owned()));
+    }
+    meaning
+}
+
+fn of_rule(rule: &Rule) -> Vec<(&'static str, String)> {
+    let mut meaning = Vec::new();
+    match &rule.which {
+        Which::Match(pattern) => meaning.push(("match", pattern.clone())),
+        Which::Name(name) => meaning.push(("name", name.clone())),
+    }
+    if !rule.exclude.is_empty() {
+        meaning.push(("exclude", format!("{:?}", rule.exclude)));
+    }
+    match &rule.naming {
+        Naming::Same => {}
+        Naming::Rename(template) => meaning.push(("rename", template.clone())),
+        Naming::Prefix(prefix) => meaning.push(("prefix", prefix.clone())),
     }
     meaning
 }

@@ -1,12 +1,13 @@
 //! What a configuration says, as plain types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::secrets::{SecretError, SecretSource};
 use crate::selection::{GroupSelection, Selection};
+use crate::sync::Drift;
 use crate::types::{ClusterName, LinkName};
 use crate::wire;
 
@@ -89,6 +90,37 @@ impl ClusterConfig {
     }
 }
 
+impl ClusterConfig {
+    /// Kafka's name for whom we authenticate as, where the configuration tells it: brokers make it of a user's name.
+    /// What they make of a certificate or of a token only they know.
+    #[must_use]
+    pub fn principal(&self) -> Option<String> {
+        use wire::SaslSettings::{OAuthBearer, Plain, ScramSha256, ScramSha512};
+        match &self.wire.sasl {
+            Some(Plain { username, .. } | ScramSha256 { username, .. } | ScramSha512 { username, .. }) => {
+                Some(format!("User:{username}"))
+            }
+            Some(OAuthBearer { .. }) => None,
+            None => {
+                let has_certificate = self.wire.tls.as_ref().is_some_and(|tls| tls.certificate.is_some());
+                (!has_certificate).then(|| "User:ANONYMOUS".to_owned())
+            }
+        }
+    }
+}
+
+impl LinkConfig {
+    /// Who the daemons are on the target: never empty where `protect` or `sync.acls` is on.
+    #[must_use]
+    pub fn principals_on(&self, target: &ClusterConfig) -> BTreeSet<String> {
+        if self.own_principals.is_empty() {
+            target.principal().into_iter().collect()
+        } else {
+            self.own_principals.clone()
+        }
+    }
+}
+
 /// `[link.NAME]`.
 #[derive(Debug, Clone)]
 pub struct LinkConfig {
@@ -106,12 +138,16 @@ pub struct LinkConfig {
     pub rate: Option<u64>,
     /// Which topics are mirrored; at least one entry.
     pub topics: Selection,
-    /// Which groups are synchronised. Always empty in this version.
+    /// Which groups are synchronised; without an entry none is.
     pub groups: GroupSelection,
     /// Topic settings and their intervals.
     pub sync: SyncConfig,
-    /// Whether MirrorMaker's own topics are written. Always false in this version.
+    /// Whether MirrorMaker's own topics are written.
     pub mirrormaker_topics: bool,
+    /// Whether others are kept from writing to mirror topics.
+    pub protect: bool,
+    /// Who the daemons are on the target, where the file says so.
+    pub own_principals: BTreeSet<String>,
     /// Limits of memory and of requests.
     pub tuning: Tuning,
     /// Everything that all daemons of a group must agree on, by key. Secrets and clusters' addresses are not in it.
@@ -125,6 +161,16 @@ pub struct LinkConfig {
 pub enum Offsets {
     /// They may differ; the exact map tells how.
     Translate,
+}
+
+impl Offsets {
+    /// Whether a record may have another offset on the target.
+    #[must_use]
+    pub const fn may_differ(self) -> bool {
+        match self {
+            Self::Translate => true,
+        }
+    }
 }
 
 /// Where the topics begin that exist when a link first starts.
@@ -143,8 +189,12 @@ pub enum Start {
 pub struct SyncConfig {
     /// Whether the settings of topics follow the source.
     pub configs: bool,
-    /// Whether ACLs follow the source. Always false in this version.
+    /// Whether the ACLs of topics are copied.
     pub acls: bool,
+    /// Whether copied ACLs are removed when they are gone at the source.
+    pub acls_deletions: bool,
+    /// What becomes of settings that are changed on mirror topics.
+    pub drift: Drift,
     /// How often topics, partitions and settings are compared: 1 s to 1 h.
     pub interval: Duration,
     /// How often the positions of groups are compared: 100 ms to 1 h.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::cluster::ReadCluster;
 use super::keys;
 use super::link::ReadLink;
-use super::report::Report;
+use super::report::{Place, Report};
 use super::settings::ClusterConfig;
 use crate::types::{ClusterName, LinkName, TopicName};
 use crate::wire::SaslSettings;
@@ -44,11 +44,26 @@ fn check_ends(report: &mut Report<'_>, clusters: &Clusters, link: &ReadLink) {
         let help = "the client that keeps the state on a target can't send them; use another mechanism there";
         report.refuse(place, sentence, Some(help.to_owned()));
     }
+    check_principal(report, clusters, link, place);
     let brokers = |name| clusters.get(name).and_then(|cluster| cluster.config.as_ref()).map(|c| &c.wire.bootstrap);
     let (Some(of_source), Some(of_target)) = (brokers(source), brokers(target)) else { return };
     if let Some(shared) = of_source.iter().find(|server| of_target.contains(server)) {
         let sentence = format!("`{source}` and `{target}` are the same cluster: both have the broker {shared}");
         report.refuse(place, sentence, Some("a link needs two different clusters".to_owned()));
+    }
+}
+
+/// What denies others must know ourselves.
+fn check_principal(report: &mut Report<'_>, clusters: &Clusters, link: &ReadLink, place: &Place) {
+    let target = link.target.as_ref().and_then(|(name, _)| clusters.get(name)?.config.as_ref());
+    if let (Some(config), Some(target)) = (&link.config, target)
+        && (config.protect || config.sync.acls)
+        && config.principals_on(target).is_empty()
+    {
+        let sentence = format!("who causeway is on `{}` can't be seen from its login", target.name);
+        let help = "`protect` and `sync.acls` must never deny causeway itself: write own_principals = \"User:...\" in the \
+                    link, as the brokers name it";
+        report.refuse(place, sentence, Some(help.to_owned()));
     }
 }
 

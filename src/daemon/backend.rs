@@ -1,6 +1,7 @@
 //! The API's port onto the daemon.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Daemon;
 use super::partitions::Shown;
@@ -10,15 +11,15 @@ use crate::api::{ApiError, Backend, BoxFuture, KnownOffset, TranslateQuestion};
 use crate::config::LinkConfig;
 use crate::link::{Preview, settled_preview};
 use crate::store::{Key, LinkRecord, LinkState, RequestAction, RequestRecord, Store, TopicState, Value};
-use crate::types::{LinkName, TopicName, TopicPartition};
+use crate::types::{GroupName, LinkName, TopicName, TopicPartition};
 
 impl Daemon {
-    fn find(&self, link: &str) -> Option<(&LinkConfig, &Arc<Side>)> {
+    pub(super) fn find(&self, link: &str) -> Option<(&LinkConfig, &Arc<Side>)> {
         let config = self.config.links.get(&LinkName::new(link).ok()?)?;
         Some((config, self.sides.get(&config.target)?))
     }
 
-    fn shown<T>(&self, link: &str, answer: impl FnOnce(&Shown<'_>) -> T) -> Option<T> {
+    pub(super) fn shown<T>(&self, link: &str, answer: impl FnOnce(&Shown<'_>) -> T) -> Option<T> {
         let (config, side) = self.find(link)?;
         let store = side.store()?;
         let is_paused = record(&store, &config.name).is_some_and(|record| record.state == LinkState::Paused);
@@ -72,6 +73,8 @@ impl Daemon {
         let mut messages: Vec<(&str, String)> = Vec::new();
         messages.extend(side.problem().map(|problem| ("state_unavailable", problem)));
         if let Some(link) = side.link(&config.name) {
+            let groups = link.groups().summary().unwrap_or_default();
+            messages.extend(groups.problems.into_iter().map(|problem| ("groups", problem)));
             messages.extend(link.problems().into_iter().map(|problem| ("link", problem)));
             let report = link.topics_report();
             messages.extend(report.problems.into_iter().map(|problem| match problem.topic {
@@ -153,6 +156,32 @@ impl Backend for Daemon {
         });
         let unavailable = || ApiError::Unavailable(format!("partition {place} was not taken up yet"));
         answer.flatten().ok_or_else(unavailable)
+    }
+
+    fn groups(&self, link: &str) -> Option<Vec<json::Group>> {
+        let (config, side) = self.find(link)?;
+        Some(self.shown(link, |shown| shown.groups(side, &config.name)).unwrap_or_default())
+    }
+
+    fn group(&self, link: &str, group: &str) -> Option<json::Group> {
+        let (config, side) = self.find(link)?;
+        let group = GroupName::new(group).ok()?;
+        self.shown(link, |shown| shown.group(side, &config.name, &group))?
+    }
+
+    fn wait<'a>(
+        &'a self,
+        link: &'a str,
+        question: &'a TranslateQuestion,
+        limit: Duration,
+    ) -> BoxFuture<'a, Result<json::Awaited, ApiError>> {
+        Box::pin(async move {
+            let partition = TopicPartition::new(question.topic.clone(), question.partition);
+            match question.offset {
+                KnownOffset::Source(offset) => self.wait_for(link, &partition, offset, limit).await,
+                KnownOffset::Target(_) => Err(ApiError::Refused("only source offsets can be waited for".to_owned())),
+            }
+        })
     }
 
     fn order<'a>(&'a self, link: &'a str, order: json::Order) -> BoxFuture<'a, Result<json::OrderDone, ApiError>> {

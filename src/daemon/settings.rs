@@ -24,6 +24,11 @@ const MERGE_COMPRESSED_BELOW: usize = 4 << 10;
 /// Records of one prepared batch, which bounds its plan as well.
 const RECORDS_MAX: usize = 100_000;
 
+/// What MirrorMaker's clients read: heartbeats as often as MirrorMaker writes them, the rest more often.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+const OFFSET_SYNC_INTERVAL: Duration = Duration::from_secs(10);
+
 /// What `check` looks at.
 ///
 /// # Errors
@@ -43,6 +48,15 @@ pub fn preflight(config: &Config) -> Result<preflight::Plan, InvalidName> {
             state_topic: state_topic.clone(),
             group: config.daemon.group.clone(),
             daemon_id: config.daemon.id.clone(),
+            extras: preflight::Extras {
+                is_copying_acls: link.sync.acls,
+                is_protecting: link.protect,
+                mirrormaker_topics: if link.mirrormaker_topics {
+                    sync::mirrormaker::topic_names(&link.source)
+                } else {
+                    Vec::new()
+                },
+            },
         })
     };
     Ok(preflight::Plan { links: config.links.values().filter_map(plan).collect() })
@@ -98,7 +112,7 @@ pub(super) fn store(daemon: &DaemonConfig, cluster: &ClusterConfig) -> Result<st
 }
 
 /// One link.
-pub(super) fn link(daemon: &DaemonConfig, link: &LinkConfig) -> link::Settings {
+pub(super) fn link(daemon: &DaemonConfig, link: &LinkConfig, target: &ClusterConfig) -> link::Settings {
     link::Settings {
         name: link.name.clone(),
         digest: link.digest.clone(),
@@ -108,13 +122,35 @@ pub(super) fn link(daemon: &DaemonConfig, link: &LinkConfig) -> link::Settings {
             link: link.name.clone(),
             interval: link.sync.interval,
             is_config_sync_on: link.sync.configs,
+            drift: link.sync.drift,
             start: match link.start {
                 Start::Earliest => StartAt::Earliest,
                 Start::Latest => StartAt::Latest,
                 Start::Timestamp(timestamp) => StartAt::Timestamp(timestamp),
             },
         },
+        acls: sync::acls::Settings {
+            link: link.name.clone(),
+            interval: link.sync.interval,
+            is_copying: link.sync.acls,
+            is_deleting: link.sync.acls_deletions,
+            is_protecting: link.protect,
+            own_principals: link.principals_on(target),
+        },
+        mirrormaker: link.mirrormaker_topics.then(|| sync::mirrormaker::Settings {
+            link: link.name.clone(),
+            source: link.source.clone(),
+            target: link.target.clone(),
+            heartbeat_interval: HEARTBEAT_INTERVAL,
+            checkpoint_interval: CHECKPOINT_INTERVAL,
+            offset_sync_interval: OFFSET_SYNC_INTERVAL,
+        }),
         selection: link.topics.clone(),
+        groups: sync::GroupSettings {
+            link: link.name.clone(),
+            interval: link.sync.group_interval,
+            selection: link.groups.clone(),
+        },
     }
 }
 

@@ -232,7 +232,7 @@ impl Side {
                 registry: self.registry.clone(),
                 metrics: self.metrics.clone(),
             };
-            let link = Arc::new(Link::new(settings::link(&self.daemon, config), parts));
+            let link = Arc::new(Link::new(settings::link(&self.daemon, config, &self.settings), parts));
             self.now().links.insert(config.name.clone(), Arc::clone(&link));
             link_tasks.spawn("link", link.run(link_tasks.clone()));
         }

@@ -78,7 +78,18 @@ impl Link {
             }
         }
         self.show_problem("record", None);
-        tokio::join!(self.topics.run(lease), self.carry_out_requests(lease));
+        let mirrormaker = async {
+            if let Some(mirrormaker) = &self.mirrormaker {
+                mirrormaker.run(lease).await;
+            }
+        };
+        tokio::join!(
+            self.topics.run(lease),
+            self.groups.run(lease),
+            self.carry_out_requests(lease),
+            self.acls.run(lease),
+            mirrormaker
+        );
     }
 
     /// Brings the link's record in order: made at the first start, with a data producer id of its own; the digest

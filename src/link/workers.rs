@@ -140,6 +140,7 @@ fn assignment(topic: &TopicName, record: &TopicRecord, index: PartitionIndex, le
         // Partitions that were added later begin at their beginning.
         start: if index.0 < record.start_partitions { record.start } else { StartAt::Earliest },
         priority: record.priority,
+        has_local_writers: record.has_local_writers,
         lease: lease.clone(),
     }
 }

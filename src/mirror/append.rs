@@ -43,7 +43,8 @@ impl Stream<'_> {
                 number: self.next_number,
                 reply: self.answers.0.clone(),
             };
-            self.partition.live.lock().sent_to = self.window.target_end();
+            let sent_to = self.window.target_end().filter(|_| !self.partition.assignment.has_local_writers);
+            self.partition.live.lock().sent_to = sent_to;
             self.window.mark_sent(self.next_number);
             self.partition.services.producers.append(leader.broker, append).await;
         }
@@ -114,7 +115,7 @@ impl Stream<'_> {
                 Front::Open => return None,
                 Front::Acknowledged(batch) => {
                     if !self.is_really_ours(&batch).await {
-                        return Some(self.follow_predecessor(batch.target, batch.target_end));
+                        return Some(self.follow_predecessor(batch.target, batch.target_end, batch.landed));
                     }
                     if let Err(ended) = self.acknowledge(&batch) {
                         return Some(ended);
@@ -126,11 +127,11 @@ impl Stream<'_> {
     }
 
     /// Moves the position over a batch that the target holds.
-    fn acknowledge(&mut self, batch: &InFlight) -> Result<(), Ended> {
+    pub(super) fn acknowledge(&mut self, batch: &InFlight) -> Result<(), Ended> {
         let epoch = self.intake.release(batch.next_source);
         let mut live = self.partition.live.lock();
         let Some(position) = live.position.as_mut() else { return Err(Ended::Again) };
-        if let Err(error) = position.acknowledge(&batch.runs) {
+        if let Err(error) = position.acknowledge_at(&batch.runs, batch.landed) {
             let source_offset = position.source();
             return Err(Ended::Stopped(StopReason::State { message: error.to_string(), source_offset }));
         }
@@ -151,7 +152,7 @@ impl Stream<'_> {
 
     /// Where a former owner may have appended other records with the same sequences, brokers take our append for a
     /// duplicate of theirs: they compare ranges, not bytes. There the batch is read back.
-    async fn is_really_ours(&mut self, batch: &InFlight) -> bool {
+    pub(super) async fn is_really_ours(&mut self, batch: &InFlight) -> bool {
         let Some((from, to)) = self.plan.disputed() else { return true };
         if batch.target_end <= from || batch.target >= to {
             return true;
@@ -159,23 +160,23 @@ impl Stream<'_> {
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
         loop {
             let services = &self.partition.services;
-            match target::crc_at(&services.target, &self.partition.assignment.target, batch.target).await {
+            match target::crc_at(&services.target, &self.partition.assignment.target, batch.landed).await {
                 Ok(crc) => return crc == Some(batch.batch.crc),
                 Err(error) => self.partition.wait_out(&error, &mut backoff).await,
             }
         }
     }
 
-    /// The former owner's batch is there instead of ours: its plan says which records those are.
-    fn follow_predecessor(&mut self, from: TargetOffset, to: TargetOffset) -> Ended {
+    /// The former owner's batch is there instead of ours, from `base` on: its plan says which records those are.
+    pub(super) fn follow_predecessor(&mut self, from: TargetOffset, to: TargetOffset, base: TargetOffset) -> Ended {
         let runs = self.plan.inherited_between(from, to);
         let mut live = self.partition.live.lock();
         let Some(position) = live.position.as_mut() else { return Ended::Again };
         let source_offset = position.source();
         let partition = &self.partition.assignment.target;
-        tracing::warn!(%partition, at = %from, "a former owner's batch is there instead of ours");
-        match position.acknowledge(&runs) {
-            Ok(()) if position.target() == to => {
+        tracing::warn!(%partition, at = %base, "a former owner's batch is there instead of ours");
+        match position.acknowledge_at(&runs, base) {
+            Ok(()) if position.place() == to => {
                 position.last_epoch = None;
                 Ended::Again
             }
@@ -200,6 +201,9 @@ impl Stream<'_> {
         partition.unless_stopped(self.settle_backoff.pause()).await?;
         let (seen, leader) = partition.unless_stopped(partition.observe()).await?;
         self.leader = Some(leader);
+        if self.partition.assignment.has_local_writers {
+            return self.settle_among_others(outcome, &seen).await;
+        }
         let expected = self.expectation()?;
         let is_proven = match reconcile(&expected, &seen) {
             Finding::Ours => true,
@@ -239,7 +243,7 @@ impl Stream<'_> {
     async fn settle_disputed(&mut self, log_end: TargetOffset) -> Ended {
         while let Some(batch) = self.window.settle_next(log_end) {
             if !self.is_really_ours(&batch).await {
-                return self.follow_predecessor(batch.target, batch.target_end);
+                return self.follow_predecessor(batch.target, batch.target_end, batch.landed);
             }
             if let Err(ended) = self.acknowledge(&batch) {
                 return ended;
@@ -248,13 +252,13 @@ impl Stream<'_> {
         let at = self.partition.live.lock().position.as_ref().map(Position::target);
         match at {
             // No batch of ours ends here.
-            Some(at) if at < log_end => self.follow_predecessor(at, log_end),
+            Some(at) if at < log_end => self.follow_predecessor(at, log_end, at),
             Some(_) | None => Ended::Again,
         }
     }
 
     /// The log does not hold the batch that was refused: then the refusal stands.
-    fn judge_refusal(&mut self, code: i16, message: Option<String>) -> Option<Ended> {
+    pub(super) fn judge_refusal(&mut self, code: i16, message: Option<String>) -> Option<Ended> {
         let Answer::Refused(refusal) = answer_of(code) else { return None };
         let front = self.window.batches().next()?;
         if refusal == Refusal::TooLarge && front.prepared.batches > 1 {

@@ -83,7 +83,7 @@ impl Stream<'_> {
     /// Everything that is known of what comes next, from the acknowledged position on, and a guess beyond. No more of
     /// it than a state record holds, but always the next batch.
     fn wanted_plan(&self) -> Plan {
-        let start = self.partition.live.lock().position.as_ref().map_or(TargetOffset::ZERO, Position::target);
+        let start = self.partition.live.lock().position.as_ref().map_or(TargetOffset::ZERO, Position::place);
         let mut known: Vec<SourceRun> =
             self.window.batches().flat_map(|batch| batch.prepared.runs.iter().copied()).collect();
         let mut is_all = true;

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::fetch::{ContactWatch, Watermarks};
 use super::marks::Marks;
 use super::position::Position;
+use super::waiters::Waiters;
 use crate::cluster::ClusterError;
 use crate::store::{Lease, PartitionState, StatusRecord, StopRecord};
 use crate::types::{ClusterName, LinkName, SourceOffset, TargetOffset, TopicPartition, Translation};
@@ -49,6 +50,7 @@ pub(super) struct Inner {
     pub(super) resolution: Option<uuid::Uuid>,
     /// What was stored last.
     pub(super) marks: Marks,
+    pub(super) waiters: Waiters,
     lag: LagClock,
 }
 
@@ -111,6 +113,7 @@ impl Live {
             source_trouble: None,
             resolution: None,
             marks: Marks::default(),
+            waiters: Waiters::default(),
             lag: LagClock::default(),
         };
         Self { daemon: daemon.to_owned(), inner: Mutex::new(inner), alarm: Notify::new() }
@@ -158,6 +161,15 @@ impl Live {
         self.lock().position.as_ref().map(|position| position.map().translate(source))
     }
 
+    /// Source to target by the live map, with the end of what the target has acknowledged; `None` before the position
+    /// is known.
+    #[must_use]
+    pub fn locate(&self, source: SourceOffset) -> Option<(Translation<TargetOffset>, TargetOffset)> {
+        let inner = self.lock();
+        let position = inner.position.as_ref()?;
+        Some((position.map().translate(source), position.target()))
+    }
+
     /// Target to source by the live map; `None` before the position is known.
     #[must_use]
     pub fn translate_reverse(&self, target: TargetOffset) -> Option<Translation<SourceOffset>> {
@@ -184,6 +196,7 @@ impl Inner {
     pub(super) fn advanced(&mut self) {
         if let Some(position) = &self.position {
             self.lag.reach(position.source());
+            self.waiters.reach(position.source());
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Assignment {
     pub start: StartAt,
     /// Higher first, where a rate limits.
     pub priority: i32,
+    /// Whether applications on the target write to the mirror topic as well.
+    pub has_local_writers: bool,
     /// The proof that the partition is ours.
     pub lease: Lease,
 }
@@ -54,14 +56,24 @@ impl Assignment {
     /// Whether another assignment asks for the same work under the same kind of lease.
     #[must_use]
     pub fn is_same_work(&self, other: &Self) -> bool {
-        let Self { source, target, source_topic_id, target_topic_id, batch_bytes_max, start: _, priority, lease: _ } =
-            self;
+        let Self {
+            source,
+            target,
+            source_topic_id,
+            target_topic_id,
+            batch_bytes_max,
+            start: _,
+            priority,
+            has_local_writers,
+            lease: _,
+        } = self;
         *source == other.source
             && *target == other.target
             && *source_topic_id == other.source_topic_id
             && *target_topic_id == other.target_topic_id
             && *batch_bytes_max == other.batch_bytes_max
             && *priority == other.priority
+            && *has_local_writers == other.has_local_writers
     }
 }
 
@@ -183,7 +195,8 @@ impl Partition {
             live.state = PartitionState::Mirroring;
             live.target = Some(self.assignment.target.clone());
             live.contact = Some(inbox.contact());
-            live.sent_to = live.position.as_ref().map(Position::target);
+            // Where others write as well there is nothing to be alarmed about.
+            live.sent_to = live.position.as_ref().map(Position::target).filter(|_| !self.assignment.has_local_writers);
             live.stop = None;
             live.trouble = None;
             live.source_trouble = None;
@@ -268,6 +281,7 @@ impl Partition {
             source_leader_epoch: position.last_epoch,
             target_position: position.target(),
             sequence: position.sequence(),
+            others: position.others(),
             map_start: Some((position.map().source_start(), position.map().target_start())),
             open_runs: OffsetMap::encode(position.open_runs()),
             open_chunk: position.open_chunk(),

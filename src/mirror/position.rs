@@ -4,8 +4,9 @@
 //! Promises: what is written at one checkpoint is enough to go on from it.
 //! Does not know: when a checkpoint is due.
 
-use super::plan::{Plan, cut};
+use super::plan::{Plan, cut, lay_out};
 use super::target::Landed;
+use crate::batch::SourceRun;
 use crate::offset_map::{MapError, OffsetMap};
 use crate::store::{Key, MapRecord, PositionRecord, Value, View, Write};
 use crate::types::{LeaderEpoch, LinkName, Run, Sequence, SourceOffset, TargetOffset, TopicPartition};
@@ -20,6 +21,8 @@ const CHUNK_RUNS: usize = 2_000;
 pub(super) struct Position {
     map: OffsetMap,
     sequence: Sequence,
+    /// How many target offsets before the position were taken by others since plans count: see `place`.
+    others: u64,
     /// Leader epoch of the last source batch before the position.
     pub(super) last_epoch: Option<LeaderEpoch>,
     /// Closed chunks: number, and the target offset at which each begins.
@@ -37,6 +40,7 @@ impl Position {
         Self {
             map: OffsetMap::new(source, target),
             sequence,
+            others: 0,
             last_epoch: None,
             chunks: Vec::new(),
             open_from: target,
@@ -72,6 +76,7 @@ impl Position {
         Ok(Self {
             map,
             sequence: record.sequence,
+            others: record.others,
             last_epoch: record.source_leader_epoch,
             chunks: starts,
             open_from,
@@ -90,14 +95,26 @@ impl Position {
         self.map.target_end()
     }
 
+    /// The place of the next record: the target offset that it would have if nobody else had written since the link
+    /// began here. Plans and the window count in places, so that what others write moves none of them. Where nobody
+    /// else writes, a place is a target offset.
+    pub(super) fn place(&self) -> TargetOffset {
+        self.target().minus(self.others)
+    }
+
+    /// By how much target offsets are ahead of places.
+    pub(super) fn others(&self) -> u64 {
+        self.others
+    }
+
     /// The sequence of the next record.
     pub(super) fn sequence(&self) -> Sequence {
         self.sequence
     }
 
-    /// The sequence of the record that will be at `target`, at or after the position.
-    pub(super) fn sequence_at(&self, target: TargetOffset) -> Sequence {
-        self.sequence.plus(target.distance_from(self.target()))
+    /// The sequence of the record with this place, at or after the position.
+    pub(super) fn sequence_at(&self, place: TargetOffset) -> Sequence {
+        self.sequence.plus(place.distance_from(self.place()))
     }
 
     /// The map.
@@ -112,6 +129,32 @@ impl Position {
             self.sequence = self.sequence.plus(run.length);
         }
         Ok(())
+    }
+
+    /// Records were acknowledged whose runs are in places; the first of them is at `base`.
+    pub(super) fn acknowledge_at(&mut self, runs: &[Run], base: TargetOffset) -> Result<(), MapError> {
+        let Some(first) = runs.first().map(|run| run.target) else { return Ok(()) };
+        let others = base.distance_from(self.target());
+        let moved = |run: &Run| Run { target: base.plus(run.target.distance_from(first)), ..*run };
+        self.acknowledge(&runs.iter().map(moved).collect::<Vec<_>>())?;
+        self.others += others;
+        Ok(())
+    }
+
+    /// Records landed that the target no longer holds: it can't be told any more where they were.
+    pub(super) fn pass_over(&mut self, runs: &[Run]) {
+        for run in runs {
+            self.map.advance_source(run.source_end());
+            self.map.advance_target(self.target().plus(run.length));
+            self.sequence = self.sequence.plus(run.length);
+        }
+    }
+
+    /// All up to this target offset that is not in the map is not ours, and from here on places are target offsets.
+    /// A plan made before no longer fits.
+    pub(super) fn settle_at(&mut self, log_end: TargetOffset) {
+        self.map.advance_target(log_end);
+        self.others = 0;
     }
 
     /// Everything before this source offset is copied or holds no data.
@@ -143,11 +186,29 @@ impl Position {
         Some(lost)
     }
 
+    /// The target lost the last `count` records of ours; `sequence` is that of the first of them. Gives the runs that
+    /// were lost, in places. `None`, with nothing changed, when the map no longer goes back that far.
+    pub(super) fn rewind_by(&mut self, count: u64, sequence: Sequence) -> Option<Vec<Run>> {
+        let place = self.place().minus(count);
+        let mut left = count;
+        let mut begin = None;
+        for run in self.map.runs().iter().rev() {
+            if left <= run.length {
+                begin = Some(run.target.plus(run.length - left));
+                break;
+            }
+            left -= run.length;
+        }
+        let lost = self.rewind(begin?, sequence)?;
+        self.others = self.target().distance_from(place);
+        Some(lay_out(place, lost.iter().map(|run| SourceRun { source: run.source, length: run.length })))
+    }
+
     /// Takes in this link's own batches beyond the position, where somebody else's lie between. `plan` is what they
     /// were sent by: it tells which records they hold, their sequences tell which part of it each is. Stops at the
     /// first one that the plan does not explain.
     pub(super) fn take_in(&mut self, plan: &Plan, landed: &[Landed]) {
-        let (start, first) = (self.target(), self.sequence);
+        let (start, first) = (self.place(), self.sequence);
         for batch in landed {
             let planned_at = start.plus(batch.sequence.distance_from(first));
             let planned = plan.between(planned_at, planned_at.plus(batch.length));
@@ -156,9 +217,7 @@ impl Position {
             if !is_next || !is_whole {
                 return;
             }
-            let shift = |run: &Run| Run { target: batch.target.plus(run.target.distance_from(planned_at)), ..*run };
-            let runs: Vec<Run> = planned.iter().map(shift).collect();
-            if self.acknowledge(&runs).is_err() {
+            if self.acknowledge_at(&planned, batch.target).is_err() {
                 return;
             }
         }
@@ -175,7 +234,7 @@ impl Position {
     /// Goes on at another place of both logs, keeping the map before it.
     pub(super) fn jump(&mut self, source: SourceOffset, target: TargetOffset, sequence: Sequence) {
         self.map.advance_source(source);
-        self.map.advance_target(target);
+        self.settle_at(target);
         self.sequence = sequence;
         self.last_epoch = None;
     }

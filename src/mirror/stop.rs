@@ -32,6 +32,8 @@ pub(super) enum StopReason {
     TargetRecreated { source_offset: SourceOffset },
     /// Somebody wrote with a higher producer epoch.
     Fenced { source_offset: SourceOffset },
+    /// Among other writers' records: what was sent last can't be found, and the target no longer holds what would tell.
+    Unproven { source_offset: SourceOffset },
     /// The stored position and the stored plan contradict each other.
     State { message: String, source_offset: SourceOffset },
 }
@@ -51,6 +53,7 @@ impl StopReason {
             Self::ForeignWrite { .. } => "foreign_write",
             Self::TargetRecreated { .. } => "target_recreated",
             Self::Fenced { .. } => "fenced",
+            Self::Unproven { .. } => "append_unproven",
             Self::State { .. } => "state_contradiction",
         }
     }
@@ -59,7 +62,11 @@ impl StopReason {
     pub(super) fn is_breach(&self) -> bool {
         match self {
             Self::ForeignWrite { .. } | Self::TargetRecreated { .. } | Self::Fenced { .. } => true,
-            Self::Refused { .. } | Self::Batch { .. } | Self::Fetch { .. } | Self::State { .. } => false,
+            Self::Refused { .. }
+            | Self::Batch { .. }
+            | Self::Fetch { .. }
+            | Self::Unproven { .. }
+            | Self::State { .. } => false,
         }
     }
 
@@ -115,6 +122,11 @@ impl StopReason {
             Self::Fenced { .. } => {
                 "a higher producer epoch was used on the target partition: it was promoted or failed over".to_owned()
             }
+            Self::Unproven { source_offset } => format!(
+                "the records from source offset {source_offset} on were about to be sent when the former owner ended; \
+                 the target has compacted or deleted records since and has forgotten our producer id, so nothing tells \
+                 whether they arrived: send what can't be found there again with resolve --with translate"
+            ),
             Self::State { message, .. } => message.clone(),
         }
     }
@@ -131,7 +143,7 @@ impl StopReason {
                 FetchStop::Batch(_) => vec![Retry],
             },
             Self::ForeignWrite { expected, log_end, .. } if log_end < expected => vec![Retry, Translate, Remirror],
-            Self::ForeignWrite { .. } | Self::State { .. } => vec![Retry, Translate],
+            Self::ForeignWrite { .. } | Self::Unproven { .. } | Self::State { .. } => vec![Retry, Translate],
             Self::TargetRecreated { .. } => vec![Remirror],
         }
     }
@@ -147,6 +159,7 @@ impl StopReason {
             | Self::ForeignWrite { .. }
             | Self::TargetRecreated { .. }
             | Self::Fenced { .. }
+            | Self::Unproven { .. }
             | Self::State { .. } => None,
         }
     }
@@ -159,6 +172,7 @@ impl StopReason {
             | Self::ForeignWrite { source_offset, .. }
             | Self::TargetRecreated { source_offset }
             | Self::Fenced { source_offset }
+            | Self::Unproven { source_offset }
             | Self::State { source_offset, .. } => *source_offset,
         }
     }

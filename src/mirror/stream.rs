@@ -68,6 +68,8 @@ pub(super) struct Stream<'a> {
 impl<'a> Stream<'a> {
     pub(super) fn new(partition: &'a Partition, plan: Plan, inbox: Inbox) -> Self {
         let position = partition.live.lock().position.as_ref().map_or(SourceOffset::ZERO, Position::source);
+        let at = partition.live.lock().position.as_ref().map_or(TargetOffset::ZERO, Position::target);
+        let window = if partition.assignment.has_local_writers { Window::among_others(at) } else { Window::default() };
         Self {
             partition,
             plan,
@@ -75,7 +77,7 @@ impl<'a> Stream<'a> {
             intake: Intake::new(position),
             guess: AHEAD_FIRST.min(partition.services.settings.plan_ahead),
             ready: VecDeque::new(),
-            window: Window::default(),
+            window,
             answers: mpsc::channel(ANSWERS_MAX),
             next_number: 0,
             leader: None,
@@ -251,9 +253,9 @@ impl<'a> Stream<'a> {
         in_ready.or_else(in_window).or_else(at_rest).unwrap_or(SourceOffset::ZERO)
     }
 
-    /// The target offset that the first ready batch will get.
+    /// The target offset that the first ready batch will get; where others write as well, its place.
     pub(super) fn next_target(&self) -> TargetOffset {
-        let at_rest = || self.partition.live.lock().position.as_ref().map(Position::target);
+        let at_rest = || self.partition.live.lock().position.as_ref().map(Position::place);
         self.window.target_end().or_else(at_rest).unwrap_or(TargetOffset::ZERO)
     }
 

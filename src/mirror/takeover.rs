@@ -65,11 +65,15 @@ impl Partition {
             (Some(position), Some(plan)) => Known { position, plan },
             (_, _) => self.load().await?,
         };
-        let reconciled = self.reconcile_known(&mut known).await;
+        let reconciled = if self.assignment.has_local_writers || known.position.others() > 0 {
+            self.reconcile_among_others(&mut known).await
+        } else {
+            self.reconcile_known(&mut known).await
+        };
         if reconciled.is_ok() {
             // What was planned is planned again, and beyond it, until a hole is seen, the source is taken to have none:
             // then the first batch need not wait for a plan, and what a former owner sent last is explained.
-            let (source, target) = (known.position.source(), known.position.target());
+            let (source, target) = (known.position.source(), known.position.place());
             let length = AHEAD_FIRST.min(self.services.settings.plan_ahead);
             let runs = lay_out(target, known.plan.expect(target, source, length));
             known.plan = Plan::from_runs(runs, known.plan.inherited().to_vec()).unwrap_or_default();
@@ -171,7 +175,7 @@ impl Partition {
         Ok(())
     }
 
-    fn contradiction(&self, known: &Known, message: &str) -> Ended {
+    pub(super) fn contradiction(&self, known: &Known, message: &str) -> Ended {
         let message =
             format!("the stored position and plan of {} contradict each other: {message}", self.assignment.target);
         Ended::Stopped(StopReason::State { message, source_offset: known.position.source() })

@@ -104,6 +104,84 @@ impl Landed {
     }
 }
 
+/// What a walk over a stretch of the target's log found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Walk {
+    /// This link's batches that begin in it.
+    pub(super) own: Vec<Landed>,
+    /// Whether batches follow each other without a missing offset, as far as was walked: where that is so, nothing was
+    /// compacted away, deleted, or has expired.
+    pub(super) is_whole: bool,
+    /// Whether it came to the end.
+    pub(super) is_complete: bool,
+}
+
+/// Walks over the batches between two target offsets, whoever wrote them; no further than to the batch of ours that
+/// ends with the sequence before `enough`.
+pub(super) async fn walk(
+    target: &Cluster,
+    partition: &TopicPartition,
+    writer: (ProducerId, ProducerEpoch),
+    (from, to): (TargetOffset, TargetOffset),
+    enough: Option<Sequence>,
+) -> Result<Walk, ClusterError> {
+    let mut at = from.get();
+    let mut covered = from.get();
+    let mut walk = Walk { own: Vec::new(), is_whole: true, is_complete: false };
+    let is_there = |header: &&BatchHeader| header.last_offset() >= from.get() && header.base_offset < to.get();
+    while let Some(headers) = headers_from(target, partition, &mut at, to).await? {
+        for header in headers.iter().filter(is_there) {
+            walk.is_whole &= header.base_offset <= covered;
+            covered = covered.max(header.last_offset() + 1);
+            let is_writer = header.producer_id == writer.0.0 && header.producer_epoch == writer.1.0;
+            let own = if is_writer && header.base_offset >= from.get() { Landed::of(header) } else { None };
+            walk.own.extend(own);
+            if own.is_some_and(|own| Some(own.sequence.plus(own.length)) == enough) {
+                return Ok(Walk { is_complete: true, ..walk });
+            }
+        }
+    }
+    walk.is_complete = at >= to.get();
+    walk.is_whole &= covered >= to.get();
+    Ok(walk)
+}
+
+/// Whether this link's records are where they were acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    Present,
+    /// Somebody else's record is there, or the log ends before.
+    Missing,
+    /// The log no longer holds what was there: deleted, expired or compacted away.
+    Removed,
+}
+
+/// Whose record is at a target offset.
+pub(super) async fn presence(
+    target: &Cluster,
+    partition: &TopicPartition,
+    producer_id: ProducerId,
+    at: TargetOffset,
+) -> Result<Presence, ClusterError> {
+    let read = match target.fetch_once(partition, at.get(), ONE_BATCH_BYTES, Isolation::ReadUncommitted).await {
+        Ok(read) => read,
+        Err(error) if error.code() == Some(OFFSET_OUT_OF_RANGE) => {
+            let start = log_start(target, partition).await?;
+            let is_removed = start.is_some_and(|start| start > at.get());
+            return Ok(if is_removed { Presence::Removed } else { Presence::Missing });
+        }
+        Err(error) => return Err(error),
+    };
+    let batches = split(read.records).unwrap_or_default();
+    let holder = batches.iter().map(|batch| batch.header).find(|header| header.last_offset() >= at.get());
+    Ok(match holder {
+        Some(header) if header.base_offset > at.get() => Presence::Removed,
+        Some(header) if header.producer_id == producer_id.0 => Presence::Present,
+        Some(_) => Presence::Missing,
+        None => Presence::Removed,
+    })
+}
+
 /// The headers of some batches from `at` on, which moves behind them; `None` when there are no more before `to`. What
 /// the log no longer holds at its beginning is passed over.
 async fn headers_from(

@@ -22,6 +22,8 @@ struct Faults {
     snapshots: bool,
     /// Appends are refused without being written, as when the leader moves.
     refusals: bool,
+    /// Applications on the target write to the topic as well.
+    others: bool,
 }
 
 fn failures(faults: Faults, rules: Rules, schedules: u64) -> Vec<String> {
@@ -32,7 +34,8 @@ fn failures(faults: Faults, rules: Rules, schedules: u64) -> Vec<String> {
 
 #[track_caller]
 fn holds(faults: Faults) {
-    let failures = failures(faults, Rules::ALL, 1_500);
+    let schedules = if faults.others { 600 } else { 1_500 };
+    let failures = failures(faults, Rules::ALL, schedules);
     assert!(failures.is_empty(), "{} failed, such as {:?}", failures.len(), failures.first());
 }
 
@@ -41,7 +44,8 @@ fn is_needed(faults: Faults, rules: Rules) {
     assert!(!failures(faults, rules, 1_500).is_empty(), "nothing went wrong with {rules:?}: the test can't see it");
 }
 
-const ANSWERS: Faults = Faults { answers: true, owners: false, sweeps: false, snapshots: false, refusals: false };
+const ANSWERS: Faults =
+    Faults { answers: true, owners: false, sweeps: false, snapshots: false, refusals: false, others: false };
 const OWNERS: Faults = Faults { owners: true, ..ANSWERS };
 
 #[test]
@@ -88,4 +92,24 @@ fn out_of_order_after_a_snapshot_is_settled_by_the_log() {
     let faults = Faults { snapshots: true, ..ANSWERS };
     holds(faults);
     is_needed(faults, Rules { looks_before_resend: false, ..Rules::ALL });
+}
+
+#[test]
+fn among_other_writers_nothing_is_lost_doubled_or_out_of_order() {
+    let others = |faults| Faults { others: true, ..faults };
+    holds(others(Faults::default()));
+    holds(others(Faults { refusals: true, snapshots: true, ..ANSWERS }));
+    holds(others(OWNERS));
+    holds(others(Faults { refusals: true, snapshots: true, ..OWNERS }));
+    holds(others(Faults { refusals: true, snapshots: true, sweeps: true, ..OWNERS }));
+}
+
+#[test]
+fn among_other_writers_the_same_rules_are_needed() {
+    let sweeps = Faults { sweeps: true, others: true, ..ANSWERS };
+    is_needed(sweeps, Rules { looks_before_resend: false, ..Rules::ALL });
+    let refusals = Faults { refusals: true, others: true, ..Faults::default() };
+    is_needed(refusals, Rules { one_before_first_ack: false, ..Rules::ALL });
+    is_needed(Faults { others: true, ..OWNERS }, Rules { keeps_former_plan: false, ..Rules::ALL });
+    is_needed(Faults { others: true, ..OWNERS }, Rules { asks_by_sequence: false, ..Rules::ALL });
 }

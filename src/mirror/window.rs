@@ -14,10 +14,12 @@ use crate::types::{Run, SourceOffset, TargetOffset};
 /// One batch with its place on both sides.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    /// Where it must land.
+    /// Where it must land; where others write as well, its place (see `Position::place`).
     pub(super) runs: Vec<Run>,
     pub(super) target: TargetOffset,
     pub(super) target_end: TargetOffset,
+    /// Where it did land: elsewhere only where others write as well.
+    pub(super) landed: TargetOffset,
     /// The source offset to go on from after it.
     pub(super) next_source: SourceOffset,
     pub(super) batch: Stamped,
@@ -39,6 +41,8 @@ enum Stage {
 #[derive(Debug, Default)]
 pub(super) struct Window {
     batches: VecDeque<InFlight>,
+    /// Where others write as well: from which target offset on a batch may land.
+    floor: Option<TargetOffset>,
 }
 
 /// What the front of the window allows.
@@ -53,6 +57,11 @@ pub(super) enum Front {
 }
 
 impl Window {
+    /// A window onto a partition that others write to as well: a batch may land anywhere from `floor` on.
+    pub(super) fn among_others(floor: TargetOffset) -> Self {
+        Self { batches: VecDeque::new(), floor: Some(floor) }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.batches.len()
     }
@@ -72,6 +81,7 @@ impl Window {
         self.batches.push_back(InFlight {
             target,
             target_end: target.plus(u64::from(prepared.record_count)),
+            landed: target,
             next_source: prepared.next_source,
             runs,
             batch,
@@ -112,13 +122,13 @@ impl Window {
 
     /// Takes the oldest batch off if it landed where it must.
     pub(super) fn take_front(&mut self) -> Front {
+        if let Some(base) = self.batches.front().and_then(|front| self.landing_of(front)) {
+            return match self.take_landed(base) {
+                Some(front) => Front::Acknowledged(Box::new(front)),
+                None => Front::Open,
+            };
+        }
         match self.batches.front() {
-            Some(InFlight { stage: Stage::Answered(outcome), target, .. }) if landed_at(outcome, *target) => {
-                match self.batches.pop_front() {
-                    Some(front) => Front::Acknowledged(Box::new(front)),
-                    None => Front::Open,
-                }
-            }
             Some(InFlight { stage: Stage::Answered(outcome), .. }) if self.under_way() == 0 => {
                 Front::Unsettled(outcome.clone())
             }
@@ -129,9 +139,36 @@ impl Window {
     /// Whether an answer came that was not good: nothing else may be sent until the log was looked at.
     pub(super) fn is_unsettled(&self) -> bool {
         self.batches.iter().any(|batch| match &batch.stage {
-            Stage::Answered(outcome) => !landed_at(outcome, batch.target),
+            Stage::Answered(_) => self.landing_of(batch).is_none(),
             Stage::Waiting | Stage::Sent { .. } => false,
         })
+    }
+
+    /// Takes the oldest batch off: it landed at `base`.
+    pub(super) fn take_landed(&mut self, base: TargetOffset) -> Option<InFlight> {
+        let mut front = self.batches.pop_front()?;
+        front.landed = base;
+        self.floor = self.floor.map(|floor| floor.max(base.plus(front.target_end.distance_from(front.target))));
+        Some(front)
+    }
+
+    /// What is left landed nowhere: it waits to be sent again, as it is.
+    pub(super) fn wait_again(&mut self) {
+        for batch in &mut self.batches {
+            batch.stage = Stage::Waiting;
+        }
+    }
+
+    /// Where a good answer says that the batch landed.
+    fn landing_of(&self, batch: &InFlight) -> Option<TargetOffset> {
+        let Stage::Answered(Outcome::Answered { code: 0, base_offset: Some(base), .. }) = &batch.stage else {
+            return None;
+        };
+        let is_good = match self.floor {
+            None => *base == batch.target,
+            Some(floor) => *base >= floor,
+        };
+        is_good.then_some(*base)
     }
 
     /// The log ends at `log_end`: takes off what lies before it. The rest waits to be sent again, as it is. `None`
@@ -146,9 +183,7 @@ impl Window {
         while self.batches.front().is_some_and(|front| front.target_end <= log_end) {
             landed.extend(self.batches.pop_front());
         }
-        for batch in &mut self.batches {
-            batch.stage = Stage::Waiting;
-        }
+        self.wait_again();
         Some(landed)
     }
 
@@ -162,8 +197,4 @@ impl Window {
     pub(super) fn target_end(&self) -> Option<TargetOffset> {
         self.batches.back().map(|batch| batch.target_end)
     }
-}
-
-fn landed_at(outcome: &Outcome, expected: TargetOffset) -> bool {
-    matches!(outcome, Outcome::Answered { code: 0, base_offset: Some(base), .. } if *base == expected)
 }

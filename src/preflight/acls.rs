@@ -10,6 +10,7 @@ pub(super) enum Resource {
     Topic(Pattern),
     Group(String),
     TransactionalId(Pattern),
+    Cluster,
 }
 
 /// Names that a right is for.
@@ -36,6 +37,11 @@ pub(super) const TARGET_TOPIC: &[Operation] =
     &[Operation::Create, Operation::Read, Operation::Write, Operation::Alter, Operation::AlterConfigs];
 pub(super) const STATE_TOPIC: &[Operation] =
     &[Operation::Create, Operation::Read, Operation::Write, Operation::DescribeConfigs];
+/// What MirrorMaker's clients read; `Describe` comes with `Write`.
+pub(super) const MIRRORMAKER_TOPIC: &[Operation] = &[Operation::Create, Operation::Write];
+/// Seeing ACLs, and changing them, are rights on the cluster.
+pub(super) const SEE_ACLS: &[Operation] = &[Operation::Describe];
+pub(super) const CHANGE_ACLS: &[Operation] = &[Operation::Describe, Operation::Alter];
 pub(super) const GROUP: &[Operation] = &[Operation::Read];
 pub(super) const TRANSACTIONAL_ID: &[Operation] = &[Operation::Write];
 
@@ -66,6 +72,9 @@ pub(super) fn source_rights(link: &LinkPlan) -> Vec<Right> {
     let mut rights: Vec<Right> = patterns(link).into_iter().map(|(source, _)| topic(source)).collect();
     let state = Resource::Topic(Pattern::Prefixed(STATE_TOPICS.to_owned()));
     rights.push(Right { resource: state, operations: SOURCE_STATE.to_vec() });
+    if link.extras.is_copying_acls {
+        rights.push(Right { resource: Resource::Cluster, operations: SEE_ACLS.to_vec() });
+    }
     rights
 }
 
@@ -78,6 +87,13 @@ pub(super) fn target_rights(link: &LinkPlan) -> Vec<Right> {
     rights.push(Right { resource: Resource::Group(link.group.clone()), operations: GROUP.to_vec() });
     let ids = Resource::TransactionalId(Pattern::Prefixed(link.transactional_id_prefix()));
     rights.push(Right { resource: ids, operations: TRANSACTIONAL_ID.to_vec() });
+    for topic in &link.extras.mirrormaker_topics {
+        let resource = Resource::Topic(Pattern::Literal(topic.to_string()));
+        rights.push(Right { resource, operations: MIRRORMAKER_TOPIC.to_vec() });
+    }
+    if link.extras.is_copying_acls || link.extras.is_protecting {
+        rights.push(Right { resource: Resource::Cluster, operations: CHANGE_ACLS.to_vec() });
+    }
     rights
 }
 
@@ -179,6 +195,7 @@ pub(super) fn command(cluster: &ClusterPlan, principal: Option<&str>, right: &Ri
         Resource::Topic(pattern) => named("--topic", pattern),
         Resource::Group(name) => named("--group", &Pattern::Literal(name.clone())),
         Resource::TransactionalId(pattern) => named("--transactional-id", pattern),
+        Resource::Cluster => "--cluster".to_owned(),
     };
     format!(
         "kafka-acls --bootstrap-server {} --command-config admin.properties --add --allow-principal {} {} {resource}",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::LinkPlan;
-use super::acls::{SOURCE_TOPIC, STATE_TOPICS, TARGET_TOPIC};
+use super::acls::{CHANGE_ACLS, MIRRORMAKER_TOPIC, SEE_ACLS, SOURCE_TOPIC, STATE_TOPICS, TARGET_TOPIC};
 use super::reach::{Reached, Role, about};
 use super::report::{Report, list};
 use super::rights::{self, asked};
@@ -42,6 +42,13 @@ pub(super) async fn check(link: &LinkPlan, source: Option<&Reached>, target: Opt
     let does_state_exist = rights::state(link, asked, report).await;
     let targets: Vec<TopicName> = names.values().cloned().collect::<BTreeSet<_>>().into_iter().collect();
     rights::topics(asked, &targets, TARGET_TOPIC, report).await;
+    rights::topics(asked, &link.extras.mirrormaker_topics, MIRRORMAKER_TOPIC, report).await;
+    if link.extras.is_copying_acls || link.extras.is_protecting {
+        rights::acls(asked, CHANGE_ACLS, report).await;
+    }
+    if link.extras.is_protecting {
+        report.ok(&about_target, "`protect` binds everybody but super users of the brokers, whom no ACL binds");
+    }
     if does_state_exist {
         check_state_topic(link, target, &about_target, report).await;
     }
@@ -105,6 +112,9 @@ async fn check_source(
     let asked = asked(&link.source, source, &about);
     let topics: Vec<TopicName> = names.keys().cloned().collect();
     let there = rights::topics(asked, &topics, SOURCE_TOPIC, report).await;
+    if link.extras.is_copying_acls {
+        rights::acls(asked, SEE_ACLS, report).await;
+    }
     let Some(at_source) = at_source else { return };
     for topic in names.keys().filter(|topic| there.contains(topic) && !at_source.topics.contains_key(*topic)) {
         report.warn(&about, format!("topic {topic} is not listed"), "check again: it was perhaps just created");

@@ -190,6 +190,44 @@ pub(super) async fn state(link: &LinkPlan, asked: Asked<'_>, report: &mut Report
     !there.is_empty()
 }
 
+/// Rights on the ACLs of a cluster.
+pub(super) async fn acls(asked: Asked<'_>, wanted: &[Operation], report: &mut Report) {
+    match asked.cluster.topic_acls().await {
+        Ok(_) => {}
+        Err(error) if error.is_without_authorizer() => {
+            let sentence = "it has no authorizer, so there are no ACLs";
+            let remedy = "switch `sync.acls` and `protect` off, or set authorizer.class.name on its brokers";
+            report.fail(asked.about, sentence, remedy);
+            return;
+        }
+        Err(error) if error.is_permission_missing() => {
+            asked.lacks(Operation::Describe, &Resource::Cluster, "the cluster", report);
+            return;
+        }
+        Err(error) => {
+            asked.could_not_ask("ACLs", &error, report);
+            return;
+        }
+    }
+    match asked.cluster.cluster_permissions().await {
+        Ok(Some(permissions)) => {
+            let lacking: Vec<Operation> =
+                wanted.iter().copied().filter(|operation| !permissions.allow(*operation)).collect();
+            for operation in &lacking {
+                asked.lacks(*operation, &Resource::Cluster, "the cluster", report);
+            }
+            if lacking.is_empty() {
+                report.ok(asked.about, "every right on ACLs is there");
+            }
+        }
+        Ok(None) => {
+            let sentence = "the brokers don't tell what we may do on the cluster";
+            report.warn(asked.about, sentence, "compare the rights with `causeway check --acls`");
+        }
+        Err(error) => asked.could_not_ask("the cluster", &error, report),
+    }
+}
+
 fn say(
     asked: Asked<'_>,
     operations: &[Operation],

@@ -26,6 +26,7 @@ fn link(entries: Vec<Entry>, source: ClusterPlan, target: ClusterPlan) -> Plan {
         state_topic: TopicName::new("__causeway.prod").unwrap(),
         group: "prod".to_owned(),
         daemon_id: "one".to_owned(),
+        extras: Extras::default(),
     };
     Plan { links: vec![link] }
 }

@@ -27,6 +27,8 @@ pub struct Entry {
     pub replication_factor: Option<i16>,
     /// What to do with a target topic that exists already.
     pub existing_target: ExistingTarget,
+    /// Whether applications on the target write to the mirror topics as well. Default no.
+    pub has_local_writers: bool,
 }
 
 impl Entry {
@@ -55,6 +57,7 @@ impl Entry {
             priority: 0,
             replication_factor: None,
             existing_target: ExistingTarget::default(),
+            has_local_writers: false,
         }
     }
 }

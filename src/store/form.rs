@@ -15,7 +15,8 @@ pub struct UnreadableRecord(pub String);
 const VERSION: u32 = 1;
 
 /// The types of keys that this version knows.
-const TYPES: [&str; 9] = ["link", "topic", "position", "plan", "map", "resolution", "takeover", "request", "daemon"];
+const TYPES: [&str; 11] =
+    ["link", "topic", "position", "plan", "map", "resolution", "group", "takeover", "request", "daemon", "acls"];
 
 #[derive(Deserialize)]
 struct TypeOnly {
@@ -62,9 +63,11 @@ pub(super) fn parse_value(key: &Key, value: &[u8]) -> Result<Value, UnreadableRe
         Key::Plan { .. } => form(key, value).map(Value::Plan),
         Key::Map { .. } => form(key, value).map(Value::Map),
         Key::Resolution { .. } => form(key, value).map(Value::Resolution),
+        Key::Group { .. } => form(key, value).map(Value::Group),
         Key::Takeover { .. } => form(key, value).map(Value::Takeover),
         Key::Request { .. } => form(key, value).map(Value::Request),
         Key::Daemon { .. } => form(key, value).map(Value::Daemon),
+        Key::Acls { .. } => form(key, value).map(Value::Acls),
     }
 }
 
@@ -93,9 +96,11 @@ pub(super) fn encode_value(key: &Key, value: &Value) -> Result<Vec<u8>, Unreadab
         (Key::Plan { .. }, Value::Plan(form)) => encode(form),
         (Key::Map { .. }, Value::Map(form)) => encode(form),
         (Key::Resolution { .. }, Value::Resolution(form)) => encode(form),
+        (Key::Group { .. }, Value::Group(form)) => encode(form),
         (Key::Takeover { .. }, Value::Takeover(form)) => encode(form),
         (Key::Request { .. }, Value::Request(form)) => encode(form),
         (Key::Daemon { .. }, Value::Daemon(form)) => encode(form),
+        (Key::Acls { .. }, Value::Acls(form)) => encode(form),
         (key, _) => Err(UnreadableRecord(format!("{} was given a value of another kind", key_text(key)))),
     }
 }

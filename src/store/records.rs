@@ -1,13 +1,13 @@
 //! State records as types.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::types::{
-    LeaderEpoch, LinkName, PartitionIndex, ProducerEpoch, ProducerId, ResolveVerb, Sequence, SourceOffset,
-    TargetOffset, TopicId, TopicName,
+    GroupKind, GroupName, GroupPositionState, LeaderEpoch, LinkName, PartitionIndex, ProducerEpoch, ProducerId,
+    ResolveVerb, Sequence, SourceOffset, TargetOffset, TopicId, TopicName,
 };
 
 /// The key of a state record.
@@ -64,6 +64,13 @@ pub enum Key {
         /// The partition.
         partition: PartitionIndex,
     },
+    /// One consumer group of a link.
+    Group {
+        /// The link.
+        link: LinkName,
+        /// Its name at the source.
+        group: GroupName,
+    },
     /// Written by a new owner of a shard before it acts.
     Takeover {
         /// The shard: the state topic's partition.
@@ -80,6 +87,13 @@ pub enum Key {
     Daemon {
         /// Its `daemon.id`.
         id: String,
+    },
+    /// What we have added to the ACLs of a mirror topic.
+    Acls {
+        /// The link.
+        link: LinkName,
+        /// The source topic.
+        topic: TopicName,
     },
 }
 
@@ -98,12 +112,16 @@ pub enum Value {
     Map(MapRecord),
     /// Of [`Key::Resolution`].
     Resolution(ResolutionRecord),
+    /// Of [`Key::Group`].
+    Group(GroupRecord),
     /// Of [`Key::Takeover`].
     Takeover(TakeoverRecord),
     /// Of [`Key::Request`].
     Request(RequestRecord),
     /// Of [`Key::Daemon`].
     Daemon(DaemonRecord),
+    /// Of [`Key::Acls`].
+    Acls(AclsRecord),
 }
 
 /// A link as the group knows it.
@@ -123,7 +141,7 @@ pub struct LinkRecord {
     pub digest: String,
     /// Those settings by key, so that a daemon with another file can name the key that differs.
     #[serde(default)]
-    pub meaning: std::collections::BTreeMap<String, String>,
+    pub meaning: BTreeMap<String, String>,
     /// When the link first started, by the owner's clock.
     pub created_at_ms: i64,
 }
@@ -153,6 +171,9 @@ pub struct TopicRecord {
     pub state: TopicState,
     /// Priority of its entry in the configuration; higher first.
     pub priority: i32,
+    /// Whether applications on the target write to the mirror topic as well.
+    #[serde(default)]
+    pub has_local_writers: bool,
     /// `max.message.bytes` of the target topic.
     pub batch_bytes_max: usize,
     /// Where partitions without a position begin, as far as they are among the first `start_partitions`.
@@ -175,6 +196,10 @@ pub struct SettingsRecord {
     pub is_history_held: bool,
     /// Names of the settings that were copied from the source topic: reset when they are reset there.
     pub copied: BTreeSet<String>,
+    /// The values that the source topic had when they were copied: what differs on the target while the source still
+    /// has them was changed there.
+    #[serde(default)]
+    pub values: BTreeMap<String, String>,
 }
 
 /// Where a partition begins that was never mirrored.
@@ -231,6 +256,9 @@ pub struct PositionRecord {
     pub target_position: TargetOffset,
     /// The sequence of the next record.
     pub sequence: Sequence,
+    /// How many target offsets before the position were taken by local writers: plans count without them.
+    #[serde(default)]
+    pub others: u64,
     /// Where the map begins, source and target; older offsets are below it.
     #[serde(default)]
     pub map_start: Option<(SourceOffset, TargetOffset)>,
@@ -317,6 +345,37 @@ pub struct ResolutionRecord {
     pub at_ms: i64,
 }
 
+/// A consumer group as the owner of the link last saw it: what every daemon can tell of it, also without the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupRecord {
+    /// Its name on the target.
+    pub target_group: GroupName,
+    /// What kind it is at the source.
+    pub kind: GroupKind,
+    /// What a person should know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Its positions in mirrored topics, by source topic.
+    pub positions: BTreeMap<TopicName, Vec<GroupPositionRecord>>,
+}
+
+/// One position of a group. There may be many thousand, so the names are short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupPositionRecord {
+    /// The partition.
+    #[serde(rename = "p")]
+    pub partition: i32,
+    /// The committed offset at the source.
+    #[serde(rename = "s")]
+    pub source_offset: SourceOffset,
+    /// The committed offset on the target.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<TargetOffset>,
+    /// How it stands.
+    #[serde(rename = "is")]
+    pub state: GroupPositionState,
+}
+
 /// A new owner of a shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakeoverRecord {
@@ -362,9 +421,36 @@ pub struct DaemonRecord {
     /// causeway's version.
     pub version: String,
     /// Digest of each link's settings in its file.
-    pub digests: std::collections::BTreeMap<LinkName, String>,
+    pub digests: BTreeMap<LinkName, String>,
     /// When it started, milliseconds.
     pub started_at_ms: i64,
     /// Where its API listens.
     pub listen: String,
+}
+
+/// What we have added to the ACLs of a mirror topic: nothing else is ever removed. Written before it is added, so some
+/// of it may not be there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclsRecord {
+    /// The mirror topic that all entries are about, by its exact name.
+    pub target_topic: TopicName,
+    /// What came from the source topic.
+    #[serde(default)]
+    pub copied: BTreeSet<AclEntry>,
+    /// What keeps others from writing.
+    #[serde(default)]
+    pub protecting: BTreeSet<AclEntry>,
+}
+
+/// One entry of an authorizer about a known topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AclEntry {
+    /// Who, such as `User:alice`.
+    pub principal: String,
+    /// From where; `*` is everywhere.
+    pub host: String,
+    /// What, as `kafka-acls` spells it.
+    pub operation: String,
+    /// Whether it takes the right, and does not give it.
+    pub is_denied: bool,
 }

@@ -21,12 +21,15 @@ pub(super) fn of_partition(link: &LinkName, topic: &TopicName, partition: Partit
 pub(super) fn of_key(key: &Key) -> i32 {
     match key {
         // A person's decision is written by the link's owner, who turns requests into state, not by the partition's.
-        Key::Link { link } | Key::Topic { link, .. } | Key::Resolution { link, .. } | Key::Request { link, .. } => {
-            of_link(link)
-        }
+        Key::Link { link }
+        | Key::Topic { link, .. }
+        | Key::Resolution { link, .. }
+        | Key::Group { link, .. }
+        | Key::Request { link, .. } => of_link(link),
         Key::Position { link, topic, partition }
         | Key::Plan { link, topic, partition }
         | Key::Map { link, topic, partition, .. } => of_partition(link, topic, *partition),
+        Key::Acls { link, .. } => of_link(link),
         Key::Takeover { shard } => *shard,
         Key::Daemon { id } => shard(&[id]),
     }

@@ -1,6 +1,6 @@
 //! What the state topic says, in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::form::{key_text, parse_key, parse_value};
 use super::{
-    Key, MapRecord, PlanRecord, PositionRecord, RequestRecord, ResolutionRecord, TakeoverRecord, TopicRecord, Value,
-    shard_hash,
+    AclsRecord, GroupRecord, Key, MapRecord, PlanRecord, PositionRecord, RequestRecord, ResolutionRecord,
+    TakeoverRecord, TopicRecord, Value, shard_hash,
 };
-use crate::types::{LinkName, PartitionIndex, TopicName};
+use crate::types::{GroupName, LinkName, PartitionIndex, TopicName};
 
 /// Everything that the state topic says, on every daemon. Clones share it.
 #[derive(Clone)]
@@ -30,6 +30,8 @@ struct Inner {
     topics: DashMap<LinkName, BTreeSet<TopicName>>,
     chunks: DashMap<PartitionKey, BTreeSet<u32>>,
     requests: DashMap<LinkName, BTreeSet<Uuid>>,
+    acls: DashMap<LinkName, BTreeSet<TopicName>>,
+    groups: DashMap<LinkName, BTreeSet<GroupName>>,
     unreadable: DashMap<(i32, Vec<u8>), Unreadable>,
     changes: watch::Sender<u64>,
 }
@@ -55,6 +57,8 @@ impl View {
                 topics: DashMap::new(),
                 chunks: DashMap::new(),
                 requests: DashMap::new(),
+                acls: DashMap::new(),
+                groups: DashMap::new(),
                 unreadable: DashMap::new(),
                 changes: watch::Sender::new(0),
             }),
@@ -131,6 +135,22 @@ impl View {
         chunks.into_iter().filter_map(record).collect()
     }
 
+    /// The consumer groups of a link, by their name at the source.
+    #[must_use]
+    pub fn groups(&self, link: &LinkName) -> Vec<(GroupName, GroupRecord)> {
+        let names = self.inner.groups.get(link).map(|found| found.value().clone()).unwrap_or_default();
+        names.into_iter().filter_map(|group| self.group(link, &group).map(|record| (group, record))).collect()
+    }
+
+    /// One consumer group of a link.
+    #[must_use]
+    pub fn group(&self, link: &LinkName, group: &GroupName) -> Option<GroupRecord> {
+        match &*self.get(&Key::Group { link: link.clone(), group: group.clone() })? {
+            Value::Group(record) => Some(record.clone()),
+            _ => None,
+        }
+    }
+
     /// Open requests for a link, oldest first.
     #[must_use]
     pub fn requests(&self, link: &LinkName) -> Vec<(Uuid, RequestRecord)> {
@@ -144,13 +164,24 @@ impl View {
         requests
     }
 
+    /// What was added to the ACLs of mirror topics of a link, by source topic.
+    #[must_use]
+    pub fn acls(&self, link: &LinkName) -> BTreeMap<TopicName, AclsRecord> {
+        let names = self.inner.acls.get(link).map(|found| found.value().clone()).unwrap_or_default();
+        let record = |topic: TopicName| match &*self.get(&Key::Acls { link: link.clone(), topic: topic.clone() })? {
+            Value::Acls(record) => Some((topic, record.clone())),
+            _ => None,
+        };
+        names.into_iter().filter_map(record).collect()
+    }
+
     /// All records, for listings.
     #[must_use]
     pub fn all(&self) -> Vec<(Key, Arc<Value>)> {
         self.inner.records.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect()
     }
 
-    /// Changes its value whenever any record that is not a position, plan or map changed.
+    /// Changes its value whenever any record that is not a position, plan, map or group changed.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes.subscribe()
@@ -197,7 +228,8 @@ impl View {
                 self.set(key, value);
             }
             Err(error) => {
-                let is_essential = !matches!(key, Key::Request { .. } | Key::Daemon { .. } | Key::Takeover { .. });
+                let is_essential =
+                    !matches!(key, Key::Request { .. } | Key::Daemon { .. } | Key::Takeover { .. } | Key::Group { .. });
                 self.report(place, raw_value, error.to_string(), is_essential);
                 // What stood there before is no longer what the group says.
                 self.set(key, None);
@@ -215,7 +247,7 @@ impl View {
     }
 
     fn set(&self, key: Key, value: Option<Value>) {
-        let is_bulk = matches!(key, Key::Position { .. } | Key::Plan { .. } | Key::Map { .. });
+        let is_bulk = matches!(key, Key::Position { .. } | Key::Plan { .. } | Key::Map { .. } | Key::Group { .. });
         self.index(&key, value.is_some());
         match value {
             Some(value) => drop(self.inner.records.insert(key, Arc::new(value))),
@@ -229,6 +261,7 @@ impl View {
     fn index(&self, key: &Key, is_there: bool) {
         match key {
             Key::Topic { link, topic } => note(&self.inner.topics, link.clone(), topic.clone(), is_there),
+            Key::Group { link, group } => note(&self.inner.groups, link.clone(), group.clone(), is_there),
             Key::Request { link, id } => note(&self.inner.requests, link.clone(), *id, is_there),
             Key::Map { link, topic, partition, chunk } => {
                 note(&self.inner.chunks, (link.clone(), topic.clone(), *partition), *chunk, is_there);
@@ -239,6 +272,7 @@ impl View {
             | Key::Resolution { .. }
             | Key::Takeover { .. }
             | Key::Daemon { .. } => {}
+            Key::Acls { link, topic } => note(&self.inner.acls, link.clone(), topic.clone(), is_there),
         }
     }
 }

@@ -41,6 +41,7 @@ pub(super) struct Choice {
     pub(super) priority: i32,
     pub(super) replication_factor: Option<i16>,
     pub(super) existing_target: ExistingTarget,
+    pub(super) has_local_writers: bool,
 }
 
 /// All that is known of one source topic.

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use super::SyncError;
 use super::apply;
 use super::compare::{Seen, Side, Verdict, is_established};
+use super::drift;
 use super::observe::Configs;
 use super::record;
 use super::round::{Job, Jobs};
@@ -42,7 +43,12 @@ pub(super) async fn make(
                     }
                     None => continue,
                 };
-                let (configs, settings) = settings::at_creation(configs, known.as_ref());
+                let has_local_writers = record::choice(&job.seen).is_some_and(|choice| choice.has_local_writers);
+                let (configs, settings) = if has_local_writers {
+                    settings::at_creation_for_all(configs, known.as_ref())
+                } else {
+                    settings::at_creation(configs, known.as_ref())
+                };
                 job.settings = settings;
                 let replication_factor = record::choice(&job.seen).and_then(|choice| choice.replication_factor);
                 let new = NewTopic { name: target_topic.clone(), partitions: count, replication_factor, configs };
@@ -76,6 +82,7 @@ pub(super) async fn make(
             }
             Err(error) => {
                 partitions.remove(&topic);
+                report.count_denial(&error);
                 if is_created {
                     job.failure = Some(not_created(&target_topic, &error));
                 } else {
@@ -147,8 +154,15 @@ pub(super) async fn set(
             (Ok(_), None) => continue,
         };
         let phase = phase(sync, topic, job);
-        let is_sync_on = sync.settings.is_config_sync_on || phase == Phase::Adopting;
+        let has_local_writers = record::choice(&job.seen).is_some_and(|choice| choice.has_local_writers);
+        let is_sync_on = (sync.settings.is_config_sync_on || phase == Phase::Adopting) && !has_local_writers;
         let mut changes = settings::changes(configs, at_target, &job.settings, phase, is_sync_on);
+        if is_sync_on && phase != Phase::Adopting {
+            drift::settle(sync.settings.drift, configs, at_target, &job.settings, &mut changes);
+        }
+        if has_local_writers {
+            changes.leave_retention(&job.settings);
+        }
         sync.with_memory(|memory| {
             changes.alter.retain(|name, value| {
                 let is_refused = memory.refused.get(&(target_topic.clone(), name.clone())) == Some(value);
@@ -179,6 +193,7 @@ pub(super) async fn set(
 /// Settings could not be read or changed: a topic that is mirrored goes on, one that is not waits.
 fn fail(job: &mut Job, topic: &TopicName, error: &ClusterError, report: &mut RoundReport) {
     report.problems.push(Problem::about(topic, error.to_string()));
+    report.count_denial(error);
     if !job.seen.record.as_ref().is_some_and(is_established) {
         job.failure = Some(Stop::new(StopReason::SettingsRefused, error.to_string()));
     }

@@ -112,6 +112,7 @@ fn wish(
         priority: selected.settings.priority,
         replication_factor: selected.settings.replication_factor,
         existing_target: selected.settings.existing_target,
+        has_local_writers: selected.settings.has_local_writers,
     };
     match (collision, taken.get(&selected.target).filter(|holder| *holder != topic)) {
         (Some(message), _) => Wish::Collision { choice, message: format!("{message}; `rename` tells them apart") },

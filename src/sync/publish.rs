@@ -7,7 +7,7 @@ use tokio::sync::SemaphorePermit;
 
 use super::SyncError;
 use super::topics::TopicSync;
-use crate::store::{Key, Lease, StoreError, TopicRecord, Value, View, Write};
+use crate::store::{Key, Lease, Store, StoreError, TopicRecord, Value, View, Write};
 use crate::types::TopicName;
 
 /// How long the state topic may take to bring back what was written to it. Longer means that something is wrong.
@@ -47,21 +47,26 @@ impl TopicSync {
 
     /// Writes, and waits until the view shows it: the next writer builds on it.
     pub(super) async fn publish(&self, lease: &Lease, writes: Vec<Write>) -> Result<(), StoreError> {
-        if writes.is_empty() {
-            return Ok(());
-        }
-        let mut changes = self.store.view().changes();
-        self.store.write(lease, writes.clone()).await?;
-        let read_back = async {
-            while !is_shown(self.store.view(), &writes) {
-                if changes.changed().await.is_err() {
-                    break;
-                }
-            }
-        };
-        let late = || StoreError::Unavailable(format!("what was written was not read back within {READ_BACK_LIMIT:?}"));
-        tokio::time::timeout(READ_BACK_LIMIT, read_back).await.map_err(|_| late())
+        publish(&self.store, lease, writes).await
     }
+}
+
+/// Writes, and waits until the view shows it.
+pub(super) async fn publish(store: &Store, lease: &Lease, writes: Vec<Write>) -> Result<(), StoreError> {
+    if writes.is_empty() {
+        return Ok(());
+    }
+    let mut changes = store.view().changes();
+    store.write(lease, writes.clone()).await?;
+    let read_back = async {
+        while !is_shown(store.view(), &writes) {
+            if changes.changed().await.is_err() {
+                break;
+            }
+        }
+    };
+    let late = || StoreError::Unavailable(format!("what was written was not read back within {READ_BACK_LIMIT:?}"));
+    tokio::time::timeout(READ_BACK_LIMIT, read_back).await.map_err(|_| late())
 }
 
 fn is_shown(view: &View, writes: &[Write]) -> bool {

@@ -40,6 +40,7 @@ pub(super) fn mirrored(
         partitions: before.filter(|record| is_established(record)).map_or(partitions, |r| r.partitions.max(partitions)),
         state: state(before, None),
         priority: choice(seen).map_or(0, |choice| choice.priority),
+        has_local_writers: choice(seen).is_some_and(|choice| choice.has_local_writers),
         batch_bytes_max,
         start: before.map_or(moment.start, |record| record.start),
         start_partitions: before
@@ -75,6 +76,7 @@ pub(super) fn stopped(seen: &Seen, stop: &Stop, moment: Moment) -> Option<TopicR
             partitions: 0,
             state: state(None, Some(&told)),
             priority: choice(seen).map_or(0, |choice| choice.priority),
+            has_local_writers: choice(seen).is_some_and(|choice| choice.has_local_writers),
             batch_bytes_max: super::settings::BATCH_BYTES_MAX_DEFAULT,
             start: moment.start,
             start_partitions: source_partitions,

@@ -32,7 +32,7 @@ const LOCAL: &[&str] = &[
 /// Retention, switched off while history arrives.
 const RETENTION: &[&str] = &["retention.ms", "retention.bytes"];
 const UNLIMITED: &str = "-1";
-const SIZE: &str = "max.message.bytes";
+pub(super) const SIZE: &str = "max.message.bytes";
 /// The largest `long`: timestamps are never out of range.
 const WIDE: &str = "9223372036854775807";
 
@@ -69,15 +69,42 @@ pub(super) fn at_creation(
 ) -> (BTreeMap<String, String>, SettingsRecord) {
     let is_history_held = is_retention_in_force(source);
     let mut configs = copied(source, known, is_history_held);
-    let record = SettingsRecord { is_history_held, copied: configs.keys().cloned().collect() };
+    let copied = configs.keys().cloned().collect();
+    let mut record = SettingsRecord { is_history_held, copied, values: configs.clone() };
     if let Some(size) = set_value(source, SIZE) {
         configs.insert(SIZE.to_owned(), size.to_owned());
+        record.values.insert(SIZE.to_owned(), size.to_owned());
     }
     configs.extend(own(known));
     if is_history_held {
         configs.extend(RETENTION.iter().map(|name| ((*name).to_owned(), UNLIMITED.to_owned())));
     }
     (configs, record)
+}
+
+/// The settings to create a topic with that applications on both sides write to: the source's, as they are, and what
+/// mirroring needs. Retention is not held back: the opposite link would take that for what the source has.
+pub(super) fn at_creation_for_all(
+    source: &[ConfigEntry],
+    known: Option<&BTreeSet<String>>,
+) -> (BTreeMap<String, String>, SettingsRecord) {
+    let mut configs = copied(source, known, false);
+    if let Some(size) = set_value(source, SIZE) {
+        configs.insert(SIZE.to_owned(), size.to_owned());
+    }
+    configs.extend(own(known));
+    (configs, SettingsRecord::default())
+}
+
+impl Changes {
+    /// Leaves retention to whoever looks after the topic, unless this link holds it back already: that is undone as
+    /// ever.
+    pub(super) fn leave_retention(&mut self, before: &SettingsRecord) {
+        if !before.is_history_held {
+            self.alter.retain(|name, _| !RETENTION.contains(&name.as_str()));
+            self.record.is_history_held = false;
+        }
+    }
 }
 
 /// What is to be changed of a target topic's settings. With `is_sync_on` off, only what mirroring needs.
@@ -118,6 +145,8 @@ pub(super) fn changes(
             wanted.insert(name.clone(), None);
         }
         record.copied = copied.keys().cloned().collect();
+        record.values = copied.clone();
+        record.values.extend(set_value(source, SIZE).map(|size| (SIZE.to_owned(), size.to_owned())));
         wanted.extend(copied.into_iter().map(|(name, value)| (name, Some(value))));
     }
     wanted.extend(size_to_set(source, target, is_sync_on));
@@ -139,7 +168,7 @@ pub(super) fn batch_bytes_max(configs: &[ConfigEntry]) -> usize {
 }
 
 /// What a mirror topic has whatever the source has.
-fn own(known: Option<&BTreeSet<String>>) -> BTreeMap<String, String> {
+pub(super) fn own(known: Option<&BTreeSet<String>>) -> BTreeMap<String, String> {
     let is_known = |name: &str| known.is_none_or(|known| known.contains(name));
     let mut configs = BTreeMap::new();
     let mut set = |name: &str, value: &str| configs.insert(name.to_owned(), value.to_owned());
@@ -175,12 +204,12 @@ fn value<'c>(configs: &'c [ConfigEntry], name: &str) -> Option<&'c str> {
     configs.iter().find(|entry| entry.name == name)?.value.as_deref()
 }
 
-fn set_value<'c>(configs: &'c [ConfigEntry], name: &str) -> Option<&'c str> {
+pub(super) fn set_value<'c>(configs: &'c [ConfigEntry], name: &str) -> Option<&'c str> {
     configs.iter().find(|entry| entry.name == name && entry.is_set_on_topic)?.value.as_deref()
 }
 
 /// Whether the target topic has another value than this one; a reset differs where anything is set.
-fn differs(target: &[ConfigEntry], name: &str, wanted: Option<&str>) -> bool {
+pub(super) fn differs(target: &[ConfigEntry], name: &str, wanted: Option<&str>) -> bool {
     match (wanted, set_value(target, name)) {
         (None, None) => false,
         (Some(wanted), Some(is)) => !is_same(wanted, is),
@@ -189,7 +218,7 @@ fn differs(target: &[ConfigEntry], name: &str, wanted: Option<&str>) -> bool {
 }
 
 /// Brokers print numbers in their own way: `0.50` comes back as `0.5`.
-fn is_same(a: &str, b: &str) -> bool {
+pub(super) fn is_same(a: &str, b: &str) -> bool {
     match (a.parse::<i64>(), b.parse::<i64>()) {
         (Ok(a), Ok(b)) => a == b,
         (_, _) => a == b || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if (a - b).abs() < 1e-9),

@@ -6,6 +6,7 @@ use crate::store::{SettingsRecord, StartAt, TopicRecord, TopicState};
 use crate::types::{TopicId, TopicName};
 
 mod compare;
+mod drift;
 mod records;
 mod settings;
 mod wishes;
@@ -29,6 +30,7 @@ fn established(target: &str) -> TopicRecord {
         partitions: 3,
         state: TopicState::Mirroring,
         priority: 0,
+        has_local_writers: false,
         batch_bytes_max: 1_048_588,
         start: StartAt::Earliest,
         start_partitions: 3,

@@ -106,6 +106,18 @@ table! {
         "Transactions on the state topic of a target cluster: committed, refused or failed.";
     STATE_WRITE_SECONDS = "causeway_state_write_seconds", Histogram, "seconds", ["cluster"],
         "From the beginning of a transaction on the state topic to its commit, of those that were committed.";
+    GROUPS = "causeway_groups", Gauge, "groups", ["link"],
+        "Consumer groups that are synchronised; shown by the daemon that keeps the link.";
+    GROUP_POSITIONS = "causeway_group_positions", Gauge, "positions", ["link", "state"],
+        "Positions of consumer groups in mirrored topics by how they stand: synced, ahead_of_data, pending, \
+         active_on_target, conflict, below_map, from_target or failed.";
+    GROUP_SYNC_AGE_SECONDS = "causeway_group_sync_age_seconds", Gauge, "seconds", ["link"],
+        "Time since the positions of all groups were last read at the source and were on the target.";
+    GROUP_SYNC_SECONDS = "causeway_group_sync_seconds", Histogram, "seconds", ["link"],
+        "How old changed positions of a group were at most when the target had them: from the last look at the source \
+         before they changed.";
+    GROUP_COMMITS_TOTAL = "causeway_group_commits_total", Counter, "positions", ["link"],
+        "Positions of consumer groups that were committed on the target.";
     MEMORY_BUDGET_USED_BYTES = "causeway_memory_budget_used_bytes", Gauge, "bytes", ["link"],
         "Memory held by records on their way.";
     MEMORY_BUDGET_MAX_BYTES = "causeway_memory_budget_max_bytes", Gauge, "bytes", ["link"],
@@ -114,7 +126,7 @@ table! {
         "1 when the last attempt to reach the cluster succeeded.";
     ACCESS_PROBLEMS = "causeway_access_problems", Gauge, "problems", ["cluster", "kind"],
         "Kind authentication: 1 while the cluster refuses to log us in. Kind authorization: mirror partitions \
-         of this daemon that wait for a permission there.";
+         and topics of this daemon that wait for a permission there.";
     CONFIG_MISMATCH = "causeway_config_mismatch", Gauge, "1 or 0", ["link"],
         "1 while this daemon's file differs from the settings that the link works by.";
     SHARDS_OWNED = "causeway_shards_owned", Gauge, "shards", ["cluster"],

@@ -134,6 +134,15 @@ impl Client {
         lock(&self.inner().view).forget_route(route);
     }
 
+    /// Who coordinates each of these groups: from memory, or asked for many at a time. One attempt: each group that was
+    /// asked for has an answer or its error.
+    pub async fn group_coordinators(
+        &self,
+        groups: &[String],
+    ) -> Result<std::collections::BTreeMap<String, Result<BrokerId, WireError>>, WireError> {
+        coordinators::find_many(self.inner(), groups).await
+    }
+
     /// Opens a connection of one's own to a broker: for fetching, for producing.
     pub async fn connect(&self, broker: BrokerId) -> Result<Connection, WireError> {
         let inner = self.inner();

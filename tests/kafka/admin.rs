@@ -4,11 +4,13 @@
 //! Promises: it fails at once with the broker's error code; it shares no code with the daemon's own client.
 //! Does not know: relays, TLS, SASL (it comes in by the side door).
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::alter_user_scram_credentials_request::ScramCredentialUpsertion;
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -20,9 +22,9 @@ use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsRe
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{
-    CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest, DeleteRecordsRequest,
-    DeleteTopicsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest, MetadataRequest, MetadataResponse,
-    RequestHeader, ResponseHeader, TopicName,
+    AlterUserScramCredentialsRequest, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteAclsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeAclsRequest, DescribeConfigsRequest,
+    IncrementalAlterConfigsRequest, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
@@ -30,6 +32,8 @@ use crate::process::wait_for;
 
 const TOPIC: i8 = 2;
 const CLUSTER: i8 = 4;
+const DENY: i8 = 2;
+const ALLOW: i8 = 3;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Talks to the first broker of a list that accepts a connection.
@@ -170,6 +174,32 @@ impl Admin {
 
     /// Allows a user something, from anywhere.
     pub fn allow(&self, user: &str, acls: &[Acl]) {
+        self.add_acls(user, acls, ALLOW);
+    }
+
+    /// Denies a user something, from anywhere.
+    pub fn deny(&self, user: &str, acls: &[Acl]) {
+        self.add_acls(user, acls, DENY);
+    }
+
+    /// The entries for exactly this topic, such as `allow 3 User:app`.
+    pub fn acls_of(&self, topic: &str) -> BTreeSet<String> {
+        let request = DescribeAclsRequest::default()
+            .with_resource_type_filter(TOPIC)
+            .with_resource_name_filter(Some(text(topic)))
+            .with_pattern_type_filter(3)
+            .with_principal_filter(None)
+            .with_host_filter(None)
+            .with_operation(1)
+            .with_permission_type(1);
+        let answer = self.ask(&request, 3).expect("DescribeAcls");
+        assert_eq!(answer.error_code, 0, "{:?}", answer.error_message);
+        let permission = |number| if number == ALLOW { "allow" } else { "deny" };
+        let entries = answer.resources.iter().flat_map(|resource| &resource.acls);
+        entries.map(|e| format!("{} {} {}", permission(e.permission_type), e.operation, e.principal)).collect()
+    }
+
+    fn add_acls(&self, user: &str, acls: &[Acl], permission: i8) {
         let creation = |acl: &Acl| {
             AclCreation::default()
                 .with_resource_type(acl.resource_type)
@@ -178,7 +208,7 @@ impl Admin {
                 .with_principal(text(&format!("User:{user}")))
                 .with_host(text("*"))
                 .with_operation(acl.operation)
-                .with_permission_type(3)
+                .with_permission_type(permission)
         };
         let request = CreateAclsRequest::default().with_creations(acls.iter().map(creation).collect());
         let answer = self.ask(&request, 3).expect("CreateAcls");
@@ -201,13 +231,30 @@ impl Admin {
         assert_eq!(deleted, 1, "{acl:?}");
     }
 
+    /// Gives a user another password for SCRAM-SHA-512.
+    pub fn set_password(&self, user: &str, password: &str) {
+        const ITERATIONS: u32 = 4096;
+        let (salt, mut salted) = (b"salt-of-the-tests", [0; 64]);
+        pbkdf2::pbkdf2_hmac::<sha2::Sha512>(password.as_bytes(), salt, ITERATIONS, &mut salted);
+        let upsertion = ScramCredentialUpsertion::default()
+            .with_name(text(user))
+            .with_mechanism(2)
+            .with_iterations(i32::try_from(ITERATIONS).expect("a small number"))
+            .with_salt(Bytes::from_static(salt))
+            .with_salted_password(Bytes::copy_from_slice(&salted));
+        let request = AlterUserScramCredentialsRequest::default().with_upsertions(vec![upsertion]);
+        let answer = self.ask(&request, 0).expect("AlterUserScramCredentials");
+        answer.results.iter().for_each(|r| assert_eq!(r.error_code, 0, "{:?}", r.error_message));
+    }
+
     fn topic(&self, topic: &str) -> Option<MetadataResponseTopic> {
         let answer = self.metadata(Some(vec![MetadataRequestTopic::default().with_name(Some(name_of(topic)))])).ok()?;
         answer.topics.into_iter().find(|t| t.error_code != 3)
     }
 
     fn metadata(&self, topics: Option<Vec<MetadataRequestTopic>>) -> io::Result<MetadataResponse> {
-        self.ask(&MetadataRequest::default().with_topics(topics), 12)
+        // What Kafka 2.8 takes as well.
+        self.ask(&MetadataRequest::default().with_topics(topics), 9)
     }
 
     fn ask<R: Request + HeaderVersion>(&self, request: &R, version: i16) -> io::Result<R::Response> {

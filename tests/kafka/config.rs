@@ -26,10 +26,14 @@ struct Link {
     name: String,
     source: String,
     target: String,
+    /// More lines of its own table.
+    lines: Vec<String>,
     /// More lines of its sync table.
     sync: Vec<String>,
     /// The lines of each topics entry.
     topics: Vec<Vec<String>>,
+    /// The lines of each groups entry.
+    groups: Vec<Vec<String>>,
 }
 
 impl Config {
@@ -51,7 +55,8 @@ impl Config {
     /// Adds a link; what follows is about it.
     pub fn link(mut self, name: &str, source: &str, target: &str) -> Self {
         let (name, source, target) = (name.into(), source.into(), target.into());
-        self.links.push(Link { name, source, target, sync: Vec::new(), topics: Vec::new() });
+        let (lines, sync, topics, groups) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        self.links.push(Link { name, source, target, lines, sync, topics, groups });
         self
     }
 
@@ -63,6 +68,24 @@ impl Config {
     /// A topics entry with these lines.
     pub fn topics(mut self, lines: &[&str]) -> Self {
         self.last().topics.push(lines.iter().map(|l| (*l).to_owned()).collect());
+        self
+    }
+
+    /// A line of the last link's own table.
+    pub fn line(mut self, line: &str) -> Self {
+        self.last().lines.push(line.into());
+        self
+    }
+
+    /// A groups entry with these lines.
+    pub fn groups(mut self, lines: &[&str]) -> Self {
+        self.last().groups.push(lines.iter().map(|l| (*l).to_owned()).collect());
+        self
+    }
+
+    /// A line of the last link's own table.
+    pub fn line(mut self, line: &str) -> Self {
+        self.last().lines.push(line.into());
         self
     }
 
@@ -86,15 +109,21 @@ impl Config {
         for (name, properties) in &self.clusters {
             let _ = writeln!(text, "\n[cluster.{name}]");
             for (key, value) in properties {
-                let _ = writeln!(text, "{key} = \"{value}\"");
+                // A table, such as `{ file = "..." }`, stands as it is.
+                let is_table = value.starts_with('{');
+                let _ =
+                    if is_table { writeln!(text, "{key} = {value}") } else { writeln!(text, "{key} = \"{value}\"") };
             }
         }
         for link in &self.links {
             let name = &link.name;
             let _ = writeln!(text, "\n[link.{name}]\nsource = \"{}\"\ntarget = \"{}\"", link.source, link.target);
-            let _ = writeln!(text, "offsets = \"translate\"\nstart = \"earliest\"");
+            let _ = writeln!(text, "offsets = \"translate\"\nstart = \"earliest\"\n{}", link.lines.join("\n"));
             for entry in &link.topics {
                 let _ = writeln!(text, "\n[[link.{name}.topics]]\n{}", entry.join("\n"));
+            }
+            for entry in &link.groups {
+                let _ = writeln!(text, "\n[[link.{name}.groups]]\n{}", entry.join("\n"));
             }
             let _ = writeln!(text, "\n[link.{name}.sync]\ninterval = \"1s\"\n{}", link.sync.join("\n"));
         }

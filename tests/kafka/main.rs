@@ -15,9 +15,11 @@
 mod admin;
 mod broker;
 mod checker;
+mod clients;
 mod config;
 mod daemon;
 mod frame;
+mod group;
 mod jars;
 mod judge;
 mod process;

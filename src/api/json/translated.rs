@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{PartitionIndex, SourceOffset, TargetOffset, TopicName, Translation};
+use crate::api::backend::{KnownOffset, TranslateQuestion};
+use crate::types::{NegativeOffset, PartitionIndex, SourceOffset, TargetOffset, TopicName, Translation};
 
 /// Where an offset of one side lies on the other: `GET /v1/links/{link}/translate`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,51 @@ pub struct Translated {
     pub target_offset: Option<TargetOffset>,
     /// What kind of answer it is. Without an offset in the answer it is `not_yet_mirrored` or `below_map`.
     pub translation: TranslationName,
+}
+
+/// Positions to be translated in one call: the body of `POST /v1/links/{link}/translate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TranslateBody {
+    /// At most 5,000.
+    pub positions: Vec<TranslatePosition>,
+    /// From target to source.
+    #[serde(default)]
+    pub reverse: bool,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TranslatePosition {
+    /// The topic's name at the source, in both directions.
+    pub topic: TopicName,
+    /// The partition.
+    pub partition: PartitionIndex,
+    /// A source offset; with `reverse` a target offset.
+    pub offset: i64,
+}
+
+/// The answers, in the order of the positions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Translations {
+    /// One for each position.
+    pub translations: Vec<Translated>,
+}
+
+impl TranslateBody {
+    /// The positions as questions.
+    pub(in crate::api) fn questions(&self) -> Result<Vec<TranslateQuestion>, NegativeOffset> {
+        let question = |position: &TranslatePosition| {
+            let offset = if self.reverse {
+                KnownOffset::Target(TargetOffset::new(position.offset)?)
+            } else {
+                KnownOffset::Source(SourceOffset::new(position.offset)?)
+            };
+            Ok(TranslateQuestion { topic: position.topic.clone(), partition: position.partition, offset })
+        };
+        self.positions.iter().map(question).collect()
+    }
 }
 
 /// What kind of answer a translation is.

@@ -49,7 +49,7 @@ error: unknown key `topcs`
 8 | topcs = …
   | ^^^^^
   = key: link.l.topcs
-  = help: did you mean `topics`? allowed here: source, target, offsets, start, rate, mirrormaker_topics, topics, sync, tuning
+  = help: did you mean `topics`? allowed here: source, target, offsets, start, rate, mirrormaker_topics, protect, own_principals, topics, sync, tuning
 
 causeway.toml has 3 errors"#;
     let error = parse(&text).unwrap_err();
@@ -192,14 +192,14 @@ const LINK: &[(&str, &[&str])] = &[
                    GB/s, KiB/s, MiB/s, GiB/s, kbit/s, Mbit/s, Gbit/s)"],
     ),
     (
-        "mirrormaker_topics = true",
-        &["7:22 link.l.mirrormaker_topics: writing MirrorMaker's own topics is not available yet \
-                   (write mirrormaker_topics = false, or leave it out)"],
+        "own_principals = \"causeway\"",
+        &["7:18 link.l.own_principals: `causeway` is not a principal \
+                   (Kafka's principals have a type and a name, such as User:causeway)"],
     ),
     (
-        "sync.acls = true\nsync.interval = \"1ms\"",
+        "sync.drift = \"keep\"\nsync.interval = \"1ms\"",
         &[
-            "7:13 link.l.sync.acls: synchronising ACLs is not available yet (write acls = false, or leave it out)",
+            "7:14 link.l.sync.drift: `keep` is not a value of `drift` (allowed: revert, respect)",
             "8:17 link.l.sync.interval: `interval` is 1 s to 1 h",
         ],
     ),

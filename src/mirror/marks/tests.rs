@@ -11,6 +11,7 @@ fn position(source: i64) -> PositionRecord {
         source_leader_epoch: None,
         target_position: TargetOffset::new(source).unwrap(),
         sequence: Sequence::ZERO,
+        others: 0,
         map_start: None,
         open_runs: String::new(),
         open_chunk: 0,

@@ -46,6 +46,7 @@ impl Stored {
             source_leader_epoch: position.last_epoch,
             target_position: position.target(),
             sequence: position.sequence(),
+            others: position.others(),
             map_start: Some((position.map().source_start(), position.map().target_start())),
             open_runs: OffsetMap::encode(position.open_runs()),
             open_chunk: position.open_chunk(),

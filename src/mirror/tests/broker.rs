@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::mirror::reconcile::Observation;
+use crate::mirror::target::{Landed, Walk};
 use crate::types::{ProducerEpoch, Sequence, TargetOffset};
 
 /// Batches of a producer that a broker remembers.
@@ -16,6 +17,9 @@ pub(super) struct Request {
     pub(super) records: Vec<i64>,
 }
 
+/// What a record of a local writer looks like.
+const OTHERS: i64 = -1;
+
 #[derive(Debug, Clone, Copy)]
 struct Remembered {
     first: Sequence,
@@ -25,10 +29,12 @@ struct Remembered {
 
 #[derive(Debug, Default)]
 pub(super) struct Broker {
-    /// The source offset of each record.
+    /// The source offset of each record; [`OTHERS`] for a record that somebody else wrote.
     pub(super) log: Vec<i64>,
-    /// The sequence of each record.
-    sequences: Vec<Sequence>,
+    /// The sequence of each record of ours.
+    sequences: Vec<Option<Sequence>>,
+    /// Batches of ours.
+    batches: Vec<Landed>,
     /// Oldest first; empty: the producer is not known.
     remembered: VecDeque<Remembered>,
 }
@@ -50,12 +56,32 @@ impl Broker {
         }
         let base = self.end();
         self.log.extend(&request.records);
-        self.sequences.extend((0..count).map(|n| request.sequence.plus(n)));
+        self.sequences.extend((0..count).map(|n| Some(request.sequence.plus(n))));
+        let target = TargetOffset::new(base).unwrap();
+        self.batches.push(Landed { target, sequence: request.sequence, length: count });
         self.remembered.push_back(Remembered { first: request.sequence, count, base });
         if self.remembered.len() > REMEMBERED {
             self.remembered.pop_front();
         }
         (0, base)
+    }
+
+    /// Somebody else writes a record.
+    pub(super) fn append_other(&mut self) {
+        self.log.push(OTHERS);
+        self.sequences.push(None);
+    }
+
+    /// The source offsets of our records, with where each of them is.
+    pub(super) fn own(&self) -> impl Iterator<Item = (TargetOffset, i64)> {
+        let all = self.log.iter().zip(0..).filter(|(source, _)| **source != OTHERS);
+        all.map(|(source, target)| (TargetOffset::new(target).unwrap(), *source))
+    }
+
+    pub(super) fn walk(&self, from: TargetOffset, to: TargetOffset) -> Walk {
+        let is_between = |batch: &&Landed| batch.target >= from && batch.target < to;
+        let own = self.batches.iter().filter(is_between).copied().collect();
+        Walk { own, is_whole: true, is_complete: true }
     }
 
     /// Forgets the producer.
@@ -83,7 +109,7 @@ impl Broker {
     pub(super) fn is_ours(&self, from: (TargetOffset, Sequence)) -> bool {
         let start = usize::try_from(from.0.get()).unwrap();
         let expected = (0..).map(|n| from.1.plus(n));
-        self.sequences.iter().skip(start).zip(expected).all(|(is, expected)| *is == expected)
+        self.sequences.iter().skip(start).zip(expected).all(|(is, expected)| *is == Some(expected))
     }
 
     pub(super) fn holds(&self, at: TargetOffset, records: &[i64]) -> bool {

@@ -11,21 +11,25 @@ use crate::mirror::plan::{Plan, lay_out};
 use crate::mirror::position::Position;
 use crate::mirror::producer::Outcome;
 use crate::mirror::reconcile::{Expectation, Finding, Observation, reconcile};
+use crate::mirror::shifted::{Account, Expected, account, follow};
 use crate::mirror::window::{Front, InFlight, Window};
 use crate::types::{ProducerEpoch, ProducerId, Run, Sequence, SourceOffset, TargetOffset, Translation};
 use crate::wire::WireError;
 
 /// The rules, each of which can be broken.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one rule that is kept or not")]
 pub(super) struct Rules {
     pub(super) looks_before_resend: bool,
     pub(super) one_before_first_ack: bool,
     pub(super) keeps_former_plan: bool,
+    /// Among other writers the log end says nothing.
+    pub(super) asks_by_sequence: bool,
 }
 
 impl Rules {
     pub(super) const ALL: Self =
-        Self { looks_before_resend: true, one_before_first_ack: true, keeps_former_plan: true };
+        Self { looks_before_resend: true, one_before_first_ack: true, keeps_former_plan: true, asks_by_sequence: true };
 }
 
 const WINDOW_MAX: usize = 5;
@@ -60,6 +64,8 @@ struct Owner {
 pub(super) struct World {
     dice: Dice,
     faults: Faults,
+    /// Also when nothing goes wrong any more.
+    has_others: bool,
     rules: Rules,
     /// The offsets that have a record.
     source: Vec<i64>,
@@ -87,7 +93,18 @@ impl World {
         let stored = (position, Plan::default());
         let owner = Owner::new(&stored);
         let broker = Broker::default();
-        let mut world = Self { dice, faults, rules, source, broker, stored, owner, late: Vec::new(), next_number: 0 };
+        let mut world = Self {
+            dice,
+            faults,
+            has_others: faults.others,
+            rules,
+            source,
+            broker,
+            stored,
+            owner,
+            late: Vec::new(),
+            next_number: 0,
+        };
         world.take_over()?;
         for _ in 0..STEPS {
             world.step()?;
@@ -98,13 +115,13 @@ impl World {
         }
         world.faults = Faults::default();
         for _ in 0..HEALED_STEPS {
-            if world.broker.log.len() == world.source.len() && world.owner.window.is_empty() {
+            if world.broker.own().count() == world.source.len() && world.owner.window.is_empty() {
                 break;
             }
             world.step()?;
         }
         world.check()?;
-        let missing = world.source.len() - world.broker.log.len();
+        let missing = world.source.len() - world.broker.own().count();
         if missing > 0 { Err(format!("{missing} records never arrive")) } else { world.check_map() }
     }
 
@@ -112,6 +129,7 @@ impl World {
         match self.dice.below(12) {
             0..=3 => self.send(),
             4..=6 => self.deliver(),
+            7 if self.faults.others && self.dice.is(2) => self.broker.append_other(),
             7 => self.deliver_late(),
             8 => self.stored.0 = self.owner.position.clone(),
             9 if self.faults.answers && self.dice.is(3) => self.lose_connection(),
@@ -160,7 +178,7 @@ impl World {
         }
         if self.owner.window.next_waiting().is_none() {
             let Some(prepared) = self.prepared() else { return };
-            let target = self.owner.window.target_end().unwrap_or_else(|| self.owner.position.target());
+            let target = self.owner.window.target_end().unwrap_or_else(|| self.owner.position.place());
             if !self.owner.plan.covers(target, &prepared.runs) {
                 self.store_plan(&prepared);
             }
@@ -185,14 +203,14 @@ impl World {
     }
 
     fn may_fill_window(&self) -> bool {
-        let next = self.owner.window.target_end().unwrap_or_else(|| self.owner.position.target());
+        let next = self.owner.window.target_end().unwrap_or_else(|| self.owner.position.place());
         let is_disputed = self.owner.plan.disputed().is_some_and(|(_, end)| next < end);
         // With sweeps all records count as old.
         self.owner.is_sure && !self.faults.sweeps && !is_disputed
     }
 
     fn store_plan(&mut self, next: &Prepared) {
-        let start = self.owner.position.target();
+        let start = self.owner.position.place();
         let mut known: Vec<SourceRun> =
             self.owner.window.batches().flat_map(|batch| batch.prepared.runs.iter().copied()).collect();
         known.extend(next.runs.iter().copied());
@@ -251,6 +269,9 @@ impl World {
         if self.dice.is(3) {
             self.deliver_late();
         }
+        if self.faults.others && self.dice.is(3) {
+            self.broker.append_other();
+        }
         self.broker.observation(last)
     }
 
@@ -273,10 +294,20 @@ impl World {
     }
 
     fn take_over(&mut self) -> Failed<()> {
-        self.owner.window = Window::default();
+        self.owner.window = self.new_window();
         self.owner.is_sure = false;
         self.owner.line.clear();
         for _ in 0..20 {
+            if self.is_among_others() {
+                let (account, _) = self.account();
+                if let Account::Landed { landed, next } = account {
+                    follow(&mut self.owner.position, &self.owner.plan, &landed, next)?;
+                    self.owner.window = self.new_window();
+                    self.plan_on();
+                    return Ok(());
+                }
+                continue;
+            }
             let (finding, seen) = self.judge();
             if finding == Finding::Ours {
                 return self.follow_plan(seen.log_end);
@@ -294,8 +325,15 @@ impl World {
                 return Err("the plan does not reach the log end".to_owned());
             }
         }
-        let inherited = Plan::from_runs(Vec::new(), plan.inherit_from(log_end)).unwrap();
-        let (source, target) = (position.source(), position.target());
+        self.plan_on();
+        Ok(())
+    }
+
+    /// What a new owner plans and stores before it sends anything.
+    fn plan_on(&mut self) {
+        let Owner { position, plan, .. } = &mut self.owner;
+        let (source, target) = (position.source(), position.place());
+        let inherited = Plan::from_runs(Vec::new(), plan.inherit_from(target)).unwrap();
         let expected = if self.rules.keeps_former_plan {
             inherited.expect(target, source, GUESS)
         } else {
@@ -303,6 +341,50 @@ impl World {
         };
         *plan = Plan::from_runs(lay_out(target, expected), inherited.inherited().to_vec()).unwrap();
         self.stored = (position.clone(), plan.clone());
+    }
+
+    fn is_among_others(&self) -> bool {
+        self.rules.asks_by_sequence && self.has_others
+    }
+
+    fn new_window(&self) -> Window {
+        let at = self.owner.position.target();
+        if self.is_among_others() { Window::among_others(at) } else { Window::default() }
+    }
+
+    fn account(&mut self) -> (Account, Expected) {
+        let seen = self.observe();
+        let expected = Expected::of(&self.owner.position, &self.owner.plan, ProducerEpoch(0));
+        let walk = self.broker.walk(expected.from, seen.log_end);
+        (account(&expected, &seen, &walk), expected)
+    }
+
+    fn settle_among_others(&mut self) -> Failed<()> {
+        let (Account::Landed { landed, next }, expected) = self.account() else { return self.take_over() };
+        for batch in landed {
+            let place = expected.place.plus(batch.sequence.distance_from(expected.sequence));
+            let end = place.plus(batch.length);
+            let front = self.owner.window.batches().next().map(|front| (front.target, front.target_end));
+            if front != Some((place, end)) {
+                let is_disputed = self.owner.plan.disputed().is_some_and(|(from, to)| place < to && end > from);
+                let is_predecessors = is_disputed && self.owner.position.place() == place;
+                return if is_predecessors {
+                    self.follow_predecessor(place, end, batch.target)
+                } else {
+                    self.take_over()
+                };
+            }
+            let Some(front) = self.owner.window.take_landed(batch.target) else { return self.take_over() };
+            if !self.is_really_ours(&front) {
+                return self.follow_predecessor(place, end, batch.target);
+            }
+            self.acknowledge(&front)?;
+        }
+        if self.owner.position.sequence() != next {
+            return self.take_over();
+        }
+        self.owner.window.wait_again();
+        self.owner.is_sure = false;
         Ok(())
     }
 
@@ -311,7 +393,9 @@ impl World {
             match self.owner.window.take_front() {
                 Front::Open => return Ok(()),
                 Front::Acknowledged(batch) if self.is_really_ours(&batch) => self.acknowledge(&batch)?,
-                Front::Acknowledged(batch) => return self.follow_predecessor(batch.target, batch.target_end),
+                Front::Acknowledged(batch) => {
+                    return self.follow_predecessor(batch.target, batch.target_end, batch.landed);
+                }
                 Front::Unsettled(_) => return self.settle(),
             }
         }
@@ -319,19 +403,19 @@ impl World {
 
     fn is_really_ours(&self, batch: &InFlight) -> bool {
         let is_outside = |(from, to)| batch.target_end <= from || batch.target >= to;
-        self.owner.plan.disputed().is_none_or(is_outside) || self.broker.holds(batch.target, &records_of(&batch.runs))
+        self.owner.plan.disputed().is_none_or(is_outside) || self.broker.holds(batch.landed, &records_of(&batch.runs))
     }
 
     fn acknowledge(&mut self, batch: &InFlight) -> Failed<()> {
-        self.owner.position.acknowledge(&batch.runs).map_err(|error| error.to_string())?;
+        self.owner.position.acknowledge_at(&batch.runs, batch.landed).map_err(|error| error.to_string())?;
         self.owner.position.advance_source(batch.next_source);
         self.owner.is_sure = true;
         Ok(())
     }
 
-    fn follow_predecessor(&mut self, from: TargetOffset, to: TargetOffset) -> Failed<()> {
+    fn follow_predecessor(&mut self, from: TargetOffset, to: TargetOffset, base: TargetOffset) -> Failed<()> {
         let runs = self.owner.plan.inherited_between(from, to);
-        self.owner.position.acknowledge(&runs).map_err(|error| error.to_string())?;
+        self.owner.position.acknowledge_at(&runs, base).map_err(|error| error.to_string())?;
         self.take_over()
     }
 
@@ -339,9 +423,11 @@ impl World {
         self.owner.is_sure = false;
         if !self.rules.looks_before_resend {
             // As clients do that trust in the broker's memory: everything without a good answer again, as it is.
-            let nothing_landed = self.owner.position.target();
-            self.owner.window.settle(nothing_landed);
+            self.owner.window.wait_again();
             return Ok(());
+        }
+        if self.is_among_others() {
+            return self.settle_among_others();
         }
         let (finding, seen) = self.judge();
         if finding != Finding::Ours {
@@ -362,28 +448,28 @@ impl World {
     fn settle_disputed(&mut self, log_end: TargetOffset) -> Failed<()> {
         while let Some(batch) = self.owner.window.settle_next(log_end) {
             if !self.is_really_ours(&batch) {
-                return self.follow_predecessor(batch.target, batch.target_end);
+                return self.follow_predecessor(batch.target, batch.target_end, batch.landed);
             }
             self.acknowledge(&batch)?;
         }
         let at = self.owner.position.target();
-        if at < log_end { self.follow_predecessor(at, log_end) } else { self.take_over() }
+        if at < log_end { self.follow_predecessor(at, log_end, at) } else { self.take_over() }
     }
 
     /// The log is the beginning of the source, and nothing else.
     fn check(&self) -> Failed<()> {
-        if self.source.starts_with(&self.broker.log) {
+        let own: Vec<i64> = self.broker.own().map(|(_, source)| source).collect();
+        if self.source.starts_with(&own) {
             return Ok(());
         }
-        let at = self.source.iter().zip(&self.broker.log).position(|(source, log)| source != log);
+        let at = self.source.iter().zip(&own).position(|(source, log)| source != log);
         Err(format!("the log is not the source from {at:?} on: {:?}", self.broker.log))
     }
 
     fn check_map(&self) -> Failed<()> {
         let map = self.owner.position.map();
-        for (target, source) in self.broker.log.iter().enumerate() {
-            let (source, target) =
-                (SourceOffset::new(*source).unwrap(), TargetOffset::new(i64::try_from(target).unwrap()).unwrap());
+        for (target, source) in self.broker.own() {
+            let source = SourceOffset::new(source).unwrap();
             if map.translate(source) != Translation::Exact(target)
                 || map.translate_reverse(target) != Translation::Exact(source)
             {

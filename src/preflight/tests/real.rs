@@ -71,6 +71,7 @@ async fn mirror_a_topic(source: &Broker, target: &Broker) {
         link: name,
         interval: Duration::from_secs(1),
         is_config_sync_on: true,
+        drift: crate::sync::Drift::Revert,
         start: StartAt::Earliest,
     };
     let selection = Selection::new(vec![Entry::named("orders")]).unwrap();

@@ -4,7 +4,13 @@ use crate::selection::ExistingTarget;
 use crate::types::ResolveVerb;
 
 fn choice(target: &str) -> Choice {
-    Choice { target: topic(target), priority: 0, replication_factor: None, existing_target: ExistingTarget::Refuse }
+    Choice {
+        target: topic(target),
+        priority: 0,
+        replication_factor: None,
+        existing_target: ExistingTarget::Refuse,
+        has_local_writers: false,
+    }
 }
 
 fn life(number: u128, partitions: i32) -> Side {

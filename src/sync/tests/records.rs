@@ -14,6 +14,7 @@ fn seen(record: Option<TopicRecord>) -> Seen {
         priority: 7,
         replication_factor: None,
         existing_target: ExistingTarget::Refuse,
+        has_local_writers: false,
     };
     Seen {
         wish: Wish::Mirror(choice),
@@ -34,6 +35,7 @@ fn a_first_record_says_where_to_begin() {
     let record = mirrored(&seen(None), &SettingsRecord::default(), 500, NOW).unwrap();
     let expected = TopicRecord {
         priority: 7,
+        has_local_writers: false,
         batch_bytes_max: 500,
         start: StartAt::Latest,
         start_partitions: 3,
@@ -92,6 +94,7 @@ fn caught_up_means_at_the_end_or_a_few_seconds_behind_it() {
         source_leader_epoch: None,
         target_position: TargetOffset::ZERO,
         sequence: Sequence::ZERO,
+        others: 0,
         map_start: None,
         open_runs: String::new(),
         open_chunk: 0,

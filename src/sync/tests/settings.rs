@@ -61,7 +61,8 @@ fn a_new_topic_gets_what_is_set_at_the_source_and_holds_its_history() {
         ("segment.ms", "60000"),
     ];
     assert_eq!(configs, pairs(&expected.map(|(name, value)| (name, value.to_owned()))));
-    assert_eq!(record, SettingsRecord { is_history_held: true, copied: names(&["segment.ms"]) });
+    let values = pairs(&[("segment.ms", "60000".to_owned())]);
+    assert_eq!(record, SettingsRecord { is_history_held: true, copied: names(&["segment.ms"]), values });
 }
 
 #[test]
@@ -105,7 +106,7 @@ fn retention_comes_when_all_has_caught_up() {
 #[test]
 fn a_setting_is_reset_only_where_it_came_from_the_source() {
     let target = with(&[set("segment.ms", "60000"), set("min.insync.replicas", "2")]);
-    let copied = SettingsRecord { is_history_held: false, copied: names(&["segment.ms"]) };
+    let copied = SettingsRecord { copied: names(&["segment.ms"]), ..SettingsRecord::default() };
     let reset = changes(&defaults(), &target, &copied, Phase::CaughtUp, true);
     assert_eq!(reset.alter, pairs(&[("segment.ms", None)]));
     assert!(reset.record.copied.is_empty());
@@ -174,7 +175,7 @@ proptest! {
         is_sync_on: bool,
         phase in prop_oneof![Just(Phase::CatchingUp), Just(Phase::CaughtUp)],
     ) {
-        let before = SettingsRecord { is_history_held, copied: names(&copied) };
+        let before = SettingsRecord { is_history_held, copied: names(&copied), ..SettingsRecord::default() };
         let first = changes(&source, &target, &before, phase, is_sync_on);
         let second = changes(&source, &after(&target, &first), &first.record, phase, is_sync_on);
         prop_assert_eq!(second.alter.len(), 0, "{:?}", second);

@@ -13,7 +13,8 @@ mod secret;
 
 pub use groups::{GroupKind, GroupPositionState};
 pub use names::{
-    BrokerId, ClusterName, GroupName, InvalidName, LinkName, PartitionIndex, TopicId, TopicName, TopicPartition,
+    BrokerId, ClusterName, GroupName, InvalidName, LinkName, PartitionIndex, PeerName, TopicId, TopicName,
+    TopicPartition,
 };
 pub use offsets::{LeaderEpoch, NegativeOffset, Run, SourceOffset, TargetOffset, Translation};
 pub use producer::{ProducerEpoch, ProducerId, Sequence};

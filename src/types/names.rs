@@ -81,6 +81,11 @@ name!(
     check_own
 );
 name!(
+    /// The name of a peer (another daemon, or the group it belongs to), as in `[peer.NAME]`.
+    PeerName,
+    check_own
+);
+name!(
     /// The name of a Kafka topic.
     TopicName,
     check_topic

@@ -73,12 +73,6 @@ impl Config {
         self
     }
 
-    /// A line of the last link's own table.
-    pub fn line(mut self, line: &str) -> Self {
-        self.last().lines.push(line.into());
-        self
-    }
-
     /// A groups entry with these lines.
     pub fn groups(mut self, lines: &[&str]) -> Self {
         self.last().groups.push(lines.iter().map(|l| (*l).to_owned()).collect());

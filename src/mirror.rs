@@ -40,6 +40,8 @@
 mod append;
 mod checkpoint;
 pub mod fetch;
+mod frozen;
+mod guards;
 mod intake;
 mod live;
 pub mod loops;
@@ -53,6 +55,7 @@ mod position;
 mod producer;
 mod reconcile;
 mod resolution;
+mod returning;
 mod shifted;
 mod stop;
 mod stream;
@@ -68,6 +71,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
+pub use guards::{Guard, Guards};
 pub use live::{Live, Registry, Snapshot};
 pub use partition::Assignment;
 pub use producer::Settings as ProduceSettings;
@@ -103,6 +107,8 @@ pub struct Settings {
     pub observe_timeout: Duration,
     /// The target's `producer.id.expiration.ms`.
     pub producer_expiration: Duration,
+    /// All on, except in tests of what they guard against.
+    pub guards: Guards,
 }
 
 /// What all partitions of a link share.

@@ -250,7 +250,9 @@ impl Partition {
         };
         let (seen, _) = self.observe().await;
         let sequence = next_sequence(&seen);
-        Ok(Known { position: Position::new(source, seen.log_end, sequence), plan: Plan::default() })
+        let mut position = Position::new(source, seen.log_end, sequence);
+        position.begun_at = Some(seen.log_end);
+        Ok(Known { position, plan: Plan::default() })
     }
 
     /// Stores position and inherited plan, before anything is sent that a successor would have to explain.

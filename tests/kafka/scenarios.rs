@@ -17,9 +17,12 @@ mod api_and_cli;
 mod broker_killed;
 mod compaction;
 mod harness_self_test;
+#[cfg(feature = "test-hazards")]
+mod hazards;
 mod local_writers;
 mod old_timestamps;
 mod opposite_links;
+mod outlook;
 mod producers;
 mod responses_dropped;
 mod restart;

@@ -37,7 +37,8 @@ impl Stream<'_> {
         if now.broker == leader.broker {
             return None;
         }
-        tracing::warn!(partition = %at, was = %leader.broker, is = %now.broker, "appends are given up: another broker leads");
+        let (was, is) = (leader.broker, now.broker);
+        tracing::warn!(partition = %at, %was, %is, "another broker leads: appends without an answer are given up");
         let reason = "another broker leads the partition, and no answer came".to_owned();
         let outcome = Outcome::Unknown(WireError::Closed { address: format!("broker {}", leader.broker), reason });
         self.window.give_up(&outcome);

@@ -232,7 +232,7 @@ impl Position {
         let mut void_chunks = std::mem::take(&mut self.void_chunks);
         void_chunks.extend(self.chunks.iter().map(|(number, _)| *number));
         let (next_chunk, begun_at) = (self.next_chunk, self.begun_at);
-        *self = Self { void_chunks, next_chunk, begun_at, ..Self::new(source, target, sequence) };
+        *self = Self { begun_at, void_chunks, next_chunk, ..Self::new(source, target, sequence) };
     }
 
     /// Goes on at another place of both logs, keeping the map before it.

@@ -35,13 +35,12 @@ impl Stream<'_> {
         if !self.is_origin_gone(header) {
             return false;
         }
-        let is_current = match freshness.is_target_current {
-            Some(is_current) => is_current,
-            None => {
-                let is_current = self.read_again().await;
-                freshness.is_target_current = Some(is_current);
-                is_current
-            }
+        let is_current = if let Some(is_current) = freshness.is_target_current {
+            is_current
+        } else {
+            let is_current = self.read_again().await;
+            freshness.is_target_current = Some(is_current);
+            is_current
         };
         is_current && self.is_origin_gone(header)
     }

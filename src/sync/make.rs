@@ -13,7 +13,8 @@ use super::round::{Job, Jobs};
 use super::settings::{self, Phase};
 use super::stop::{Stop, StopReason};
 use super::topics::{Problem, RoundReport, TopicSync};
-use crate::cluster::{ClusterError, NewTopic, Remedy};
+use crate::cluster::{ClusterError, ConfigEntry, NewTopic, Remedy};
+use crate::store::SettingsRecord;
 use crate::types::{PartitionIndex, TopicName};
 
 /// How many orders are under way at the target's controller at once.
@@ -42,12 +43,7 @@ pub(super) async fn make(
                     }
                     None => continue,
                 };
-                let has_local_writers = record::choice(&job.seen).is_some_and(|choice| choice.has_local_writers);
-                let (configs, settings) = if has_local_writers {
-                    settings::at_creation_for_all(configs, known.as_ref())
-                } else {
-                    settings::at_creation(configs, known.as_ref())
-                };
+                let (configs, settings) = at_creation(job, configs, known.as_ref());
                 job.settings = settings;
                 let replication_factor = record::choice(&job.seen).and_then(|choice| choice.replication_factor);
                 let new = NewTopic { name: target_topic.clone(), partitions: count, replication_factor, configs };
@@ -90,6 +86,22 @@ pub(super) async fn make(
         }
     }
     see(sync, jobs, &partitions).await
+}
+
+fn has_local_writers(job: &Job) -> bool {
+    record::choice(&job.seen).is_some_and(|choice| choice.has_local_writers)
+}
+
+fn at_creation(
+    job: &Job,
+    configs: &[ConfigEntry],
+    known: Option<&BTreeSet<String>>,
+) -> (BTreeMap<String, String>, SettingsRecord) {
+    if has_local_writers(job) {
+        settings::at_creation_for_all(configs, known)
+    } else {
+        settings::at_creation(configs, known)
+    }
 }
 
 /// Something to be made on the target.
@@ -152,7 +164,7 @@ pub(super) async fn set(
             (Ok(_), None) => continue,
         };
         let phase = phase(sync, topic, job);
-        let has_local_writers = record::choice(&job.seen).is_some_and(|choice| choice.has_local_writers);
+        let has_local_writers = has_local_writers(job);
         let is_sync_on = (sync.settings.is_config_sync_on || phase == Phase::Adopting) && !has_local_writers;
         let mut changes = settings::changes(configs, at_target, &job.settings, phase, is_sync_on);
         if has_local_writers {

@@ -43,6 +43,8 @@ mod fast_forward;
 pub mod fetch;
 mod fill;
 mod filler;
+mod frozen;
+mod guards;
 mod identity;
 mod intake;
 mod live;
@@ -57,6 +59,7 @@ mod position;
 mod producer;
 mod reconcile;
 mod resolution;
+mod returning;
 mod shifted;
 mod stop;
 mod stream;
@@ -76,6 +79,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 
+pub use guards::{Guard, Guards};
 pub use identity::OffsetsMode;
 pub use live::{Live, Registry, Snapshot};
 pub use partition::Assignment;
@@ -122,6 +126,8 @@ pub struct Settings {
     pub observe_timeout: Duration,
     /// The target's `producer.id.expiration.ms`.
     pub producer_expiration: Duration,
+    /// All on, except in tests of what they guard against.
+    pub guards: Guards,
 }
 
 /// What all partitions of a link share.

@@ -193,6 +193,7 @@ fn mirror(daemon: &DaemonConfig, link: &LinkConfig) -> mirror::Settings {
         checkpoint_interval: Duration::from_millis(800),
         observe_timeout: Duration::from_secs(30),
         producer_expiration: Duration::from_hours(24),
+        guards: mirror::Guards::from_environment(),
     }
 }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::checkpoint::PLAN_RUNS_MAX;
+use super::frozen;
+use super::guards::Guard;
 use super::live::Trouble;
 use super::outcome::{Answer, Refusal, answer_of};
 use super::partition::Ended;
@@ -46,6 +48,9 @@ impl Stream<'_> {
             };
             let sent_to = self.window.target_end().filter(|_| !self.partition.assignment.has_local_writers);
             self.partition.live.lock().sent_to = sent_to;
+            if self.window.under_way() == 0 {
+                self.patience_ends = Instant::now() + frozen::PATIENCE;
+            }
             self.window.mark_sent(self.next_number);
             self.partition.services.producers.append(leader.broker, append).await;
         }
@@ -82,6 +87,9 @@ impl Stream<'_> {
         let under_way = self.window.under_way();
         if under_way == 0 {
             return true;
+        }
+        if !self.partition.services.settings.guards.is_on(Guard::OneBeforeFirstAck) {
+            return under_way < self.partition.services.settings.window_max;
         }
         let half = self.partition.services.settings.producer_expiration / 2;
         let is_sure = self.sure_since.is_some_and(|since| since.elapsed() < half);
@@ -158,7 +166,8 @@ impl Stream<'_> {
     /// duplicate of theirs: they compare ranges, not bytes. There the batch is read back.
     pub(super) async fn is_really_ours(&mut self, batch: &InFlight) -> bool {
         let Some((from, to)) = self.plan.disputed() else { return true };
-        if batch.target_end <= from || batch.target >= to {
+        let is_trusted = !self.partition.services.settings.guards.is_on(Guard::ReadBack);
+        if is_trusted || batch.target_end <= from || batch.target >= to {
             return true;
         }
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
@@ -208,6 +217,10 @@ impl Stream<'_> {
         let partition = self.partition;
         // Told to stop, the batch stays unsettled, and whoever comes next settles it.
         partition.unless_stopped(self.settle_backoff.pause()).await?;
+        if !partition.services.settings.guards.is_on(Guard::LookBeforeResend) {
+            self.window.wait_again();
+            return None;
+        }
         let (seen, leader) = partition.unless_stopped(partition.observe()).await?;
         self.leader = Some(leader);
         if self.partition.assignment.has_local_writers {

@@ -6,10 +6,8 @@
 //! and nobody else ever gets it.
 //! Does not know: batches, partitions of the data path.
 //!
-//! Not done here: a batch of a link from our target is always left out. A target that lost the batch's origin (its
-//! topic was recreated, or its log end lies below the origin's offset) should get it back; that takes the origin's
-//! topic id and offset from the opposite link's map. [`SourceProducers::is_from_target`] is the place for it: the
-//! answer would depend on the batch as well.
+//! A batch of a link from our target is left out, unless the topic that it came from is gone there: `origins` tells
+//! which life of it that was, and `returning` decides.
 //!
 //! State topics that we may not describe are not in the metadata that a broker sends us, and neither are topics that
 //! this broker has not heard of yet. So the permissions to describe and read topics with the prefix `__causeway.` on
@@ -17,6 +15,7 @@
 //! state topic is written and read, its shards are given out, and its target topics are created in between.
 
 mod known;
+mod origins;
 mod reader;
 mod rounds;
 mod states;
@@ -27,15 +26,19 @@ mod tests;
 use std::sync::Arc;
 
 use self::known::Known;
+pub use self::origins::Origin;
+use self::origins::Origins;
 use self::reader::Reader;
 use self::rounds::Rounds;
 use self::states::States;
 use crate::cluster::{Cluster, ClusterError};
+use crate::types::{SourceOffset, TopicName, TopicPartition};
 
 /// The producer ids of links at the source. Clones share what they know.
 #[derive(Debug, Clone)]
 pub struct SourceProducers {
     known: Arc<Known>,
+    origins: Arc<Origins>,
     rounds: Arc<Rounds>,
 }
 
@@ -48,12 +51,13 @@ impl SourceProducers {
 
     fn of<S: States>(source: S, target_cluster_id: String) -> Self {
         let known = Arc::new(Known::default());
-        let reader = Arc::new(Reader::new(source, target_cluster_id, Arc::clone(&known)));
+        let origins = Arc::new(Origins::default());
+        let reader = Arc::new(Reader::new(source, target_cluster_id, Arc::clone(&known), Arc::clone(&origins)));
         let rounds = Rounds::new(move || {
             let reader = Arc::clone(&reader);
             Box::pin(async move { reader.read_on().await })
         });
-        Self { known, rounds: Arc::new(rounds) }
+        Self { known, origins, rounds: Arc::new(rounds) }
     }
 
     /// Reads the state topics on the source to their end. A link must not start before this succeeded.
@@ -75,5 +79,12 @@ impl SourceProducers {
         }
         self.rounds.round().await?;
         Ok(self.known.settle(producer_id))
+    }
+
+    /// Where a batch of a link from our target came from: which life of the target's topic `origin_topic`, by what was
+    /// read so far. `at` is the place of the batch at the source.
+    #[must_use]
+    pub fn origin(&self, producer_id: i64, at: (&TopicPartition, SourceOffset), origin_topic: &TopicName) -> Origin {
+        self.origins.of(producer_id, at, origin_topic)
     }
 }

@@ -262,7 +262,8 @@ impl Partition {
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5));
         loop {
             let limit = self.services.settings.observe_timeout;
-            let observing = target::observe(&self.services.target, &self.assignment.target, self.services.writer.0);
+            let (writer, guards) = (self.services.writer.0, self.services.settings.guards);
+            let observing = target::observe(&self.services.target, &self.assignment.target, writer, guards);
             match tokio::time::timeout(limit, observing).await {
                 // That it can be read does not mean that it can be written: what hinders that stays shown.
                 Ok(Ok(seen)) => return seen,
@@ -311,6 +312,7 @@ impl Partition {
             target_position: position.target(),
             sequence: position.sequence(),
             others: position.others(),
+            begun_at: position.begun_at,
             map_start: Some((position.map().source_start(), position.map().target_start())),
             open_runs: OffsetMap::encode(position.open_runs()),
             open_chunk: position.open_chunk(),

@@ -24,6 +24,8 @@ pub(super) struct Position {
     sequence: Sequence,
     /// How many target offsets before the position were taken by others since plans count: see `place`.
     others: u64,
+    /// Where the copy of this life of the source topic began on the target; opposite links want to know.
+    pub(super) begun_at: Option<TargetOffset>,
     /// Leader epoch of the last source batch before the position.
     pub(super) last_epoch: Option<LeaderEpoch>,
     /// Closed chunks: number, and the target offset at which each begins.
@@ -43,6 +45,7 @@ impl Position {
             map: OffsetMap::new(source, target),
             sequence,
             others: 0,
+            begun_at: None,
             last_epoch: None,
             chunks: Vec::new(),
             open_from: target,
@@ -86,6 +89,7 @@ impl Position {
             map,
             sequence: record.sequence,
             others: record.others,
+            begun_at: record.begun_at,
             last_epoch: record.source_leader_epoch,
             chunks: starts,
             open_from,
@@ -265,9 +269,9 @@ impl Position {
     pub(super) fn restart(&mut self, source: SourceOffset, target: TargetOffset, sequence: Sequence) {
         let mut void_chunks = std::mem::take(&mut self.void_chunks);
         void_chunks.extend(self.chunks.iter().map(|(number, _)| *number));
-        let next_chunk = self.next_chunk;
+        let (next_chunk, begun_at) = (self.next_chunk, self.begun_at);
         let parted = Relation::parted(source, "begun again behind what the target holds");
-        *self = Self { void_chunks, next_chunk, ..Self::new(source, target, sequence) }.related(parted);
+        *self = Self { begun_at, void_chunks, next_chunk, ..Self::new(source, target, sequence) }.related(parted);
     }
 
     /// Goes on at another place of both logs, keeping the map before it.

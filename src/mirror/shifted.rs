@@ -111,9 +111,10 @@ pub(super) fn account(expected: &Expected, seen: &Observation, walk: &Walk) -> A
     let by_state = last.plus(1);
     let behind = expected.sequence.distance_from(by_state);
     if (1..HALF_OF_ALL_SEQUENCES).contains(&behind) {
-        return match walk.own.is_empty() {
-            true => Account::Lost { count: behind, next: by_state },
-            false => Account::Unclear("the log holds more of this link than its producer state says"),
+        return if walk.own.is_empty() {
+            Account::Lost { count: behind, next: by_state }
+        } else {
+            Account::Unclear("the log holds more of this link than its producer state says")
         };
     }
     let told = by_state.distance_from(expected.sequence);

@@ -14,12 +14,14 @@ use tokio::time::Instant;
 
 use super::fetch::{FetchEvent, Inbox};
 use super::fill::{Filled, Filling};
+use super::frozen;
 use super::intake::Intake;
 use super::live::Trouble;
 use super::partition::{Ended, Partition};
 use super::plan::{AHEAD_FIRST, Plan};
 use super::position::Position;
 use super::producer::Produced;
+use super::returning::Freshness;
 use super::stop::StopReason;
 use super::window::Window;
 use crate::batch::{Admission, Prepared, RawBatch};
@@ -53,6 +55,8 @@ pub(super) struct Stream<'a> {
     /// Whether the broker is known to hold our producer state: an append was acknowledged, not too long ago.
     pub(super) sure_since: Option<Instant>,
     pub(super) settle_backoff: Backoff,
+    /// When to ask for the leader again if nothing is answered until then.
+    pub(super) patience_ends: Instant,
     /// Why the partition will stop when all before it is copied.
     pub(super) pending_stop: Option<StopReason>,
     /// Whether the batch at the front of the queue can't be prepared.
@@ -89,6 +93,7 @@ impl<'a> Stream<'a> {
             leader: None,
             sure_since: None,
             settle_backoff: Backoff::new(Duration::from_millis(20), Duration::from_secs(5)),
+            patience_ends: Instant::now() + frozen::PATIENCE,
             pending_stop: None,
             is_blocked: false,
             is_stopping: false,
@@ -139,11 +144,15 @@ impl<'a> Stream<'a> {
             () = self.partition.live.alarmed() => Some(Ended::Again),
             Some(produced) = self.answers.1.recv() => {
                 self.window.mark_answered(produced.number, produced.outcome);
+                self.patience_ends = Instant::now() + frozen::PATIENCE;
                 self.take_answers().await
             }
             (result, plan, writes) = written(&mut self.writing) => self.on_written(result, plan, writes).await,
             filled = filled(&mut self.filling) => self.on_filled(filled),
             event = received(&mut self.inbox) => self.on_event(event).await,
+            () = tokio::time::sleep_until(self.patience_ends), if self.window.under_way() > 0 => {
+                self.look_for_another_leader().await
+            }
             () = tokio::time::sleep_until(self.checkpoint_at), if self.is_dirty && self.writing.is_none() => None,
         }
     }
@@ -193,12 +202,15 @@ impl<'a> Stream<'a> {
         None
     }
 
-    /// Marks batches that came from our own target, through the opposite link: they must not go back there.
+    /// Marks batches that came from our own target, through the opposite link: they must not go back there, unless
+    /// the topic that they came from is gone.
     async fn without_own(&mut self, mut batches: Vec<(RawBatch, Admission)>) -> Vec<(RawBatch, Admission)> {
+        let mut freshness = Freshness::default();
         for (batch, admission) in &mut batches {
             // A flipped bit in a header must not make data disappear: `prepare` will name a batch that fails its CRC.
             let is_data = *admission == Admission::Data;
-            if is_data && self.is_own(batch.header.producer_id).await && batch.verify_crc().is_ok() {
+            let is_own = is_data && self.is_own(batch.header.producer_id).await && batch.verify_crc().is_ok();
+            if is_own && !self.goes_back(&batch.header, &mut freshness).await {
                 self.partition.services.measures.loop_dropped.increment(1);
                 *admission = Admission::Aborted;
             }

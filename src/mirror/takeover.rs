@@ -285,7 +285,8 @@ impl Partition {
         };
         let (seen, _) = self.observe().await;
         let sequence = next_sequence(&seen);
-        let position = Position::new(source, seen.log_end, sequence);
+        let mut position = Position::new(source, seen.log_end, sequence);
+        position.begun_at = Some(seen.log_end);
         let known = Known { position, plan: Plan::default() };
         if self.assignment.offsets.is_preserved() { self.begin_preserving(known).await } else { Ok(known) }
     }

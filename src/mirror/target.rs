@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use super::guards::{Guard, Guards};
 use super::reconcile::Observation;
 use crate::batch::{BatchHeader, split};
 use crate::cluster::{Cluster, ClusterError, Isolation, OffsetQuery};
@@ -29,10 +30,17 @@ pub(super) async fn observe(
     target: &Cluster,
     partition: &TopicPartition,
     producer_id: ProducerId,
+    guards: Guards,
 ) -> Result<(Observation, Leader), ClusterError> {
     let leader = target.leader(partition).await?;
-    let state = target.producer_state(partition, leader, producer_id).await?;
-    let end = target.epoch_end(partition, leader, leader.epoch).await?;
+    let (state, end) = if guards.is_on(Guard::SequenceFirst) {
+        let state = target.producer_state(partition, leader, producer_id).await?;
+        (state, target.epoch_end(partition, leader, leader.epoch).await?)
+    } else {
+        let end = target.epoch_end(partition, leader, leader.epoch).await?;
+        tokio::time::sleep(HIGH_WATERMARK_PAUSE).await;
+        (target.producer_state(partition, leader, producer_id).await?, end)
+    };
     let log_end = TargetOffset::new(end.end_offset).unwrap_or(TargetOffset::ZERO);
     while target.high_watermark(partition, leader).await? < log_end.get() {
         tokio::time::sleep(HIGH_WATERMARK_PAUSE).await;

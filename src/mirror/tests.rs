@@ -24,6 +24,8 @@ struct Faults {
     refusals: bool,
     /// Applications on the target write to the topic as well.
     others: bool,
+    /// The source is compacted between two owners.
+    compaction: bool,
 }
 
 fn failures(faults: Faults, rules: Rules, schedules: u64) -> Vec<String> {
@@ -45,8 +47,15 @@ fn is_needed(faults: Faults, rules: Rules) {
     assert!((0..1_500).any(is_wrong), "nothing went wrong with {rules:?}: the test can't see it");
 }
 
-const ANSWERS: Faults =
-    Faults { answers: true, owners: false, sweeps: false, snapshots: false, refusals: false, others: false };
+const ANSWERS: Faults = Faults {
+    answers: true,
+    owners: false,
+    sweeps: false,
+    snapshots: false,
+    refusals: false,
+    others: false,
+    compaction: false,
+};
 const OWNERS: Faults = Faults { owners: true, ..ANSWERS };
 
 #[test]
@@ -113,4 +122,14 @@ fn among_other_writers_the_same_rules_are_needed() {
     is_needed(refusals, Rules { one_before_first_ack: false, ..Rules::ALL });
     is_needed(Faults { others: true, ..OWNERS }, Rules { keeps_former_plan: false, ..Rules::ALL });
     is_needed(Faults { others: true, ..OWNERS }, Rules { asks_by_sequence: false, ..Rules::ALL });
+}
+
+/// H4: what a former owner sent last arrives late, with the sequences of other records.
+#[test]
+fn what_a_former_owner_may_have_sent_instead_is_read_back() {
+    let faults = Faults { compaction: true, answers: false, ..OWNERS };
+    for faults in [faults, Faults { others: true, ..faults }] {
+        holds(faults);
+        is_needed(faults, Rules { reads_back: false, ..Rules::ALL });
+    }
 }

@@ -120,6 +120,15 @@ impl Window {
         }
     }
 
+    /// No answer is waited for any more. One that comes all the same finds nothing that was sent under its number.
+    pub(super) fn give_up(&mut self, outcome: &Outcome) {
+        for batch in &mut self.batches {
+            if matches!(batch.stage, Stage::Sent { .. }) {
+                batch.stage = Stage::Answered(outcome.clone());
+            }
+        }
+    }
+
     /// Takes the oldest batch off if it landed where it must.
     pub(super) fn take_front(&mut self) -> Front {
         if let Some(base) = self.batches.front().and_then(|front| self.landing_of(front)) {

@@ -267,6 +267,10 @@ pub struct PositionRecord {
     /// How many target offsets before the position were taken by local writers: plans count without them.
     #[serde(default)]
     pub others: u64,
+    /// Where the copy of this life of the source topic began on the target: what this link wrote before is of a former
+    /// life.
+    #[serde(default)]
+    pub begun_at: Option<TargetOffset>,
     /// Where the map begins, source and target; older offsets are below it.
     #[serde(default)]
     pub map_start: Option<(SourceOffset, TargetOffset)>,

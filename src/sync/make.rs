@@ -14,7 +14,8 @@ use super::round::{Job, Jobs};
 use super::settings::{self, Phase};
 use super::stop::{Stop, StopReason};
 use super::topics::{Problem, RoundReport, TopicSync};
-use crate::cluster::{ClusterError, NewTopic, Remedy};
+use crate::cluster::{ClusterError, ConfigEntry, NewTopic, Remedy};
+use crate::store::SettingsRecord;
 use crate::types::{PartitionIndex, TopicName};
 
 /// How many orders are under way at the target's controller at once.
@@ -43,12 +44,8 @@ pub(super) async fn make(
                     }
                     None => continue,
                 };
-                let has_local_writers = record::choice(&job.seen).is_some_and(|choice| choice.has_local_writers);
-                let (configs, settings) = if has_local_writers {
-                    settings::at_creation_for_all(configs, known.as_ref())
-                } else {
-                    settings::at_creation(configs, known.as_ref(), sync.settings.are_offsets_preserved)
-                };
+                let (configs, settings) =
+                    at_creation(job, configs, known.as_ref(), sync.settings.are_offsets_preserved);
                 job.settings = settings;
                 let replication_factor = record::choice(&job.seen).and_then(|choice| choice.replication_factor);
                 let new = NewTopic { name: target_topic.clone(), partitions: count, replication_factor, configs };
@@ -92,6 +89,23 @@ pub(super) async fn make(
         }
     }
     see(sync, jobs, &partitions).await
+}
+
+fn has_local_writers(job: &Job) -> bool {
+    record::choice(&job.seen).is_some_and(|choice| choice.has_local_writers)
+}
+
+fn at_creation(
+    job: &Job,
+    configs: &[ConfigEntry],
+    known: Option<&BTreeSet<String>>,
+    are_offsets_preserved: bool,
+) -> (BTreeMap<String, String>, SettingsRecord) {
+    if has_local_writers(job) {
+        settings::at_creation_for_all(configs, known)
+    } else {
+        settings::at_creation(configs, known, are_offsets_preserved)
+    }
 }
 
 /// Something to be made on the target.
@@ -154,7 +168,7 @@ pub(super) async fn set(
             (Ok(_), None) => continue,
         };
         let phase = phase(sync, topic, job);
-        let has_local_writers = record::choice(&job.seen).is_some_and(|choice| choice.has_local_writers);
+        let has_local_writers = has_local_writers(job);
         let is_sync_on = (sync.settings.is_config_sync_on || phase == Phase::Adopting) && !has_local_writers;
         let are_offsets_preserved = sync.settings.are_offsets_preserved;
         let mut changes =

@@ -28,6 +28,8 @@ pub struct Daemon {
     folder: PathBuf,
     port: u16,
     process: Option<Process>,
+    /// More of its environment.
+    env: Vec<(String, String)>,
     agent: ureq::Agent,
 }
 
@@ -39,8 +41,21 @@ impl Daemon {
         daemon
     }
 
+    /// Starts one with more in its environment, and waits until it is ready.
+    #[cfg(feature = "test-hazards")]
+    pub fn start_with(id: &str, config: &Config, env: &[(&str, &str)]) -> Self {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let daemon = Self::start_in(id, config, env);
+        daemon.wait_ready();
+        daemon
+    }
+
     /// Starts one.
     pub fn start_without_waiting(id: &str, config: &Config) -> Self {
+        Self::start_in(id, config, Vec::new())
+    }
+
+    fn start_in(id: &str, config: &Config, env: Vec<(String, String)>) -> Self {
         let folder = scratch(&format!("daemon-{id}"));
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -48,7 +63,7 @@ impl Daemon {
             .build()
             .new_agent();
         let mut daemon =
-            Self { id: id.into(), config: config.clone(), folder, port: free_port(), process: None, agent };
+            Self { id: id.into(), config: config.clone(), folder, port: free_port(), process: None, env, agent };
         daemon.spawn();
         daemon
     }
@@ -77,7 +92,9 @@ impl Daemon {
         let file = self.folder.join("causeway.toml");
         write_private(&file, &text);
         let arguments = ["run".into(), "--config".into(), file.display().to_string()];
-        let env = [("CAUSEWAY_LOG".to_owned(), std::env::var("CAUSEWAY_LOG").unwrap_or_else(|_| "info".into()))];
+        let level = std::env::var("CAUSEWAY_LOG").unwrap_or_else(|_| "info".into());
+        let mut env = self.env.clone();
+        env.push(("CAUSEWAY_LOG".to_owned(), level));
         self.process = Some(Process::start(&self.id, BINARY, &arguments, &self.log_file(), &env));
     }
 

@@ -20,6 +20,8 @@ mod compaction;
 mod drift;
 mod groups;
 mod harness_self_test;
+#[cfg(feature = "test-hazards")]
+mod hazards;
 mod local_writers;
 mod logins;
 mod mirrormaker;
@@ -27,6 +29,7 @@ mod old_releases;
 mod old_timestamps;
 mod opposite_links;
 mod other_clients;
+mod outlook;
 mod preserve;
 mod producers;
 mod rate_and_priority;

@@ -126,3 +126,19 @@ fn excerpts_hide_what_could_be_a_secret() {
     assert_eq!(excerpt("hunter2\\q", true), "…", "inside a string of several lines");
     assert_eq!(excerpt("\"tmp.*\",", false), "\"tmp.*\",");
 }
+
+#[test]
+fn local_writers_are_a_setting_of_an_entry_that_all_daemons_must_agree_on() {
+    let entry = "match = \"x\"\n";
+    let text = |entry: &str| {
+        format!(
+            "cluster.a.bootstrap.servers = \"a:1\"\ncluster.b.bootstrap.servers = \"b:1\"\n[link.l]\n\
+             source = \"a\"\ntarget = \"b\"\noffsets = \"translate\"\n[[link.l.topics]]\n{entry}"
+        )
+    };
+    let without = good(&text(entry));
+    let with = good(&text(&format!("{entry}local_writers = true\n")));
+    assert!(!only_link(&without).topics.entries()[0].has_local_writers);
+    assert!(only_link(&with).topics.entries()[0].has_local_writers);
+    assert_ne!(only_link(&without).digest, only_link(&with).digest);
+}

@@ -12,11 +12,12 @@ use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use super::known::Known;
+use super::origins::Origins;
 use super::states::States;
 use crate::batch::{AbortedFilter, Admission, RawBatch, decode, split};
 use crate::cluster::{ClusterError, FetchedOnce};
 use crate::store::{Key, Value, parse};
-use crate::types::{TopicId, TopicPartition};
+use crate::types::{TopicId, TopicName, TopicPartition};
 
 /// `OFFSET_OUT_OF_RANGE`.
 const CODE_OUT_OF_RANGE: i16 = 1;
@@ -34,6 +35,7 @@ pub(super) struct Reader<S> {
     states: S,
     target_cluster_id: String,
     known: Arc<Known>,
+    origins: Arc<Origins>,
     positions: Mutex<BTreeMap<TopicPartition, Position>>,
 }
 
@@ -45,8 +47,8 @@ struct Position {
 }
 
 impl<S: States> Reader<S> {
-    pub(super) fn new(states: S, target_cluster_id: String, known: Arc<Known>) -> Self {
-        Self { states, target_cluster_id, known, positions: Mutex::default() }
+    pub(super) fn new(states: S, target_cluster_id: String, known: Arc<Known>, origins: Arc<Origins>) -> Self {
+        Self { states, target_cluster_id, known, origins, positions: Mutex::default() }
     }
 
     /// Reads all state topics from where they were read to before, up to their high watermarks of now.
@@ -147,7 +149,7 @@ impl<S: States> Reader<S> {
                 continue;
             }
             match admission {
-                Admission::Data => self.take_batch(&batch, source_cluster_id).map_err(unreadable)?,
+                Admission::Data => self.take_batch(&partition.topic, &batch, source_cluster_id).map_err(unreadable)?,
                 Admission::Control | Admission::Aborted => {}
             }
             next = next.max(last.saturating_add(1));
@@ -155,7 +157,7 @@ impl<S: States> Reader<S> {
         Ok(next)
     }
 
-    fn take_batch(&self, batch: &RawBatch, source_cluster_id: &str) -> Result<(), String> {
+    fn take_batch(&self, state_topic: &TopicName, batch: &RawBatch, source_cluster_id: &str) -> Result<(), String> {
         batch.verify_crc().map_err(|error| error.to_string())?;
         let records = decode(batch, DECOMPRESSED_BYTES_MAX).map_err(|error| error.to_string())?;
         for record in records {
@@ -164,9 +166,16 @@ impl<S: States> Reader<S> {
             // By its key first: only link records must be understood.
             match parse(key, None).map_err(|error| at(&error))? {
                 Some((Key::Link { .. }, _)) => {}
+                Some((key @ (Key::Topic { .. } | Key::Position { .. }), _)) => {
+                    let value = parse(record.key.as_deref().unwrap_or_default(), record.value.as_deref());
+                    let value = value.ok().flatten().and_then(|(_, value)| value);
+                    self.origins.note(state_topic, &key, value.as_ref());
+                    continue;
+                }
                 Some(_) | None => continue,
             }
-            let Some((_, Some(Value::Link(link)))) = parse(key, record.value.as_deref()).map_err(|error| at(&error))?
+            let Some((Key::Link { link: name }, Some(Value::Link(link)))) =
+                parse(key, record.value.as_deref()).map_err(|error| at(&error))?
             else {
                 // A removed link: the ids that it used stay known.
                 continue;
@@ -175,6 +184,7 @@ impl<S: States> Reader<S> {
                 for producer_id in link.fillers.iter().chain([&link.producer_id]) {
                     self.known.note_link(producer_id.0);
                 }
+                self.origins.note_link((state_topic.clone(), name), link.producer_id.0);
             }
         }
         Ok(())

@@ -243,3 +243,48 @@ fn others_are_forgotten_before_links() {
     assert_eq!((known.get(-5), known.get(0), known.get(119_999)), (Some(true), Some(false), Some(false)));
     assert_eq!(known.get(1), None, "long not asked for");
 }
+
+fn topic_value(target: &str) -> String {
+    format!(
+        r#"{{"v":1,"source_topic_id":null,"target_topic":"{target}","target_topic_id":null,"partitions":1,
+            "state":"mirroring","priority":0,"batch_bytes_max":1,"start":"earliest","stop":null}}"#
+    )
+}
+
+fn position_value(life: u128, begun_at: i64) -> String {
+    let id = uuid::Uuid::from_u128(life);
+    format!(
+        r#"{{"v":1,"source_topic_id":"{id}","target_topic_id":null,"source_position":5,"source_leader_epoch":null,
+            "target_position":5,"sequence":5,"begun_at":{begun_at},"open_runs":"","open_chunk":0,"resolution":null,
+            "status":{{"state":"mirroring","daemon":"d","at_ms":0,"source_log_start":null,
+            "source_high_watermark":null,"source_last_stable":null,"lag_ms":null,"source_contact_age_ms":null,
+            "stop":null}}}}"#
+    )
+}
+
+/// What an opposite link stored tells from which life of the target's topic its batches came.
+#[tokio::test(start_paused = true)]
+async fn batches_of_an_opposite_link_are_told_apart_by_the_life_that_they_came_from() {
+    let fake = Fake::default();
+    let (state, at) = (partition("__causeway.a", 0), partition("orders", 0));
+    let topic_key = r#"{"type":"topic","link":"back","topic":"orders"}"#;
+    let position_key = r#"{"type":"position","link":"back","topic":"orders","partition":0}"#;
+    fake.append_link(&state, "T", "S", 7);
+    fake.append(&state, topic_key, Some(&topic_value("orders")));
+    fake.append(&state, position_key, Some(&position_value(1, 0)));
+    let producers = producers(&fake);
+    let origin = |id, offset, name: &str| {
+        producers.origin(id, (&at, SourceOffset::new(offset).unwrap()), &TopicName::new(name).unwrap())
+    };
+    let life = |id: u128| TopicId(uuid::Uuid::from_u128(id));
+    producers.read().await.unwrap();
+    assert_eq!(origin(7, 3, "orders"), Origin::Life(life(1)));
+    assert_eq!(origin(8, 3, "orders"), Origin::Untold, "another producer");
+    assert_eq!(origin(7, 3, "other"), Origin::Untold, "its origin has another name than where it would go");
+    fake.append(&state, position_key, Some(&position_value(2, 100)));
+    producers.read().await.unwrap();
+    assert_eq!((origin(7, 99, "orders"), origin(7, 100, "orders")), (Origin::Before(life(2)), Origin::Life(life(2))));
+    fake.append(&state, position_key, Some("a newer form"));
+    producers.read().await.unwrap();
+    assert_eq!(origin(7, 99, "orders"), Origin::Untold, "what can't be read must not be believed");
+}

@@ -12,6 +12,7 @@ fn position(source: i64) -> PositionRecord {
         target_position: TargetOffset::new(source).unwrap(),
         sequence: Sequence::ZERO,
         others: 0,
+        begun_at: None,
         map_start: None,
         open_runs: String::new(),
         open_chunk: 0,

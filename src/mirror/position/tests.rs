@@ -47,6 +47,7 @@ impl Stored {
             target_position: position.target(),
             sequence: position.sequence(),
             others: position.others(),
+            begun_at: position.begun_at,
             map_start: Some((position.map().source_start(), position.map().target_start())),
             open_runs: OffsetMap::encode(position.open_runs()),
             open_chunk: position.open_chunk(),

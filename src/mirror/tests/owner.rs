@@ -23,13 +23,19 @@ pub(super) struct Rules {
     pub(super) looks_before_resend: bool,
     pub(super) one_before_first_ack: bool,
     pub(super) keeps_former_plan: bool,
+    pub(super) reads_back: bool,
     /// Among other writers the log end says nothing.
     pub(super) asks_by_sequence: bool,
 }
 
 impl Rules {
-    pub(super) const ALL: Self =
-        Self { looks_before_resend: true, one_before_first_ack: true, keeps_former_plan: true, asks_by_sequence: true };
+    pub(super) const ALL: Self = Self {
+        looks_before_resend: true,
+        one_before_first_ack: true,
+        keeps_former_plan: true,
+        reads_back: true,
+        asks_by_sequence: true,
+    };
 }
 
 const WINDOW_MAX: usize = 5;
@@ -69,6 +75,8 @@ pub(super) struct World {
     rules: Rules,
     /// The offsets that have a record.
     source: Vec<i64>,
+    /// Those that ever had one.
+    original: Vec<i64>,
     broker: Broker,
     stored: (Position, Plan),
     owner: Owner,
@@ -98,6 +106,7 @@ impl World {
             faults,
             has_others: faults.others,
             rules,
+            original: source.clone(),
             source,
             broker,
             stored,
@@ -115,13 +124,13 @@ impl World {
         }
         world.faults = Faults::default();
         for _ in 0..HEALED_STEPS {
-            if world.broker.own().count() == world.source.len() && world.owner.window.is_empty() {
+            if world.missing() == 0 && world.owner.window.is_empty() {
                 break;
             }
             world.step()?;
         }
         world.check()?;
-        let missing = world.source.len() - world.broker.own().count();
+        let missing = world.missing();
         if missing > 0 { Err(format!("{missing} records never arrive")) } else { world.check_map() }
     }
 
@@ -259,9 +268,30 @@ impl World {
 
     /// The owner crashes, or freezes and never notices; another one takes over.
     fn replace_owner(&mut self) -> Failed<()> {
+        let is_compacted = self.source.len() < self.original.len();
+        if is_compacted && self.owner.plan.disputed().is_some() {
+            // Who comes third can't tell the first one's batch from the second one's: not promised.
+            return Ok(());
+        }
         self.late.push(std::mem::take(&mut self.owner.line));
         self.owner = Owner::new(&self.stored);
+        if self.faults.compaction && !is_compacted && self.dice.is(2) {
+            self.compact();
+        }
         self.take_over()
+    }
+
+    /// The source loses some of the records that have not arrived.
+    fn compact(&mut self) {
+        let arrived = self.broker.own().map(|(_, source)| source).max().unwrap_or(-1);
+        let (dice, last) = (&mut self.dice, self.source.last().copied());
+        self.source.retain(|offset| *offset <= arrived || Some(*offset) == last || !dice.is(3));
+    }
+
+    /// How many records are on the source and not on the target.
+    fn missing(&self) -> usize {
+        let own: Vec<i64> = self.broker.own().map(|(_, source)| source).collect();
+        self.source.iter().filter(|offset| own.binary_search(offset).is_err()).count()
     }
 
     /// Producer state first, then the log end: something may arrive in between.
@@ -404,7 +434,9 @@ impl World {
 
     fn is_really_ours(&self, batch: &InFlight) -> bool {
         let is_outside = |(from, to)| batch.target_end <= from || batch.target >= to;
-        self.owner.plan.disputed().is_none_or(is_outside) || self.broker.holds(batch.landed, &records_of(&batch.runs))
+        !self.rules.reads_back
+            || self.owner.plan.disputed().is_none_or(is_outside)
+            || self.broker.holds(batch.landed, &records_of(&batch.runs))
     }
 
     fn acknowledge(&mut self, batch: &InFlight) -> Failed<()> {
@@ -457,10 +489,14 @@ impl World {
         if at < log_end { self.follow_predecessor(at, log_end, at) } else { self.take_over() }
     }
 
-    /// The log is the beginning of the source, and nothing else.
+    /// The log is the beginning of the source, and nothing else, but for records that have been there.
     fn check(&self) -> Failed<()> {
         let own: Vec<i64> = self.broker.own().map(|(_, source)| source).collect();
-        if self.source.starts_with(&own) {
+        let end = own.last().copied().unwrap_or(-1);
+        let is_rising = own.windows(2).all(|two| two[0] < two[1]);
+        let have_been = own.iter().all(|offset| self.original.binary_search(offset).is_ok());
+        let before_end = self.source.iter().take_while(|offset| **offset <= end);
+        if is_rising && have_been && before_end.clone().all(|offset| own.binary_search(offset).is_ok()) {
             return Ok(());
         }
         let at = self.source.iter().zip(&own).position(|(source, log)| source != log);

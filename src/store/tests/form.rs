@@ -75,6 +75,7 @@ fn position() -> PositionRecord {
         target_position: target(90),
         sequence: Sequence::of_count(90),
         others: 0,
+        begun_at: None,
         map_start: Some((source(5), target(0))),
         open_runs: "AAEC".to_owned(),
         open_chunk: 3,

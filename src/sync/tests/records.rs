@@ -95,6 +95,7 @@ fn caught_up_means_at_the_end_or_a_few_seconds_behind_it() {
         target_position: TargetOffset::ZERO,
         sequence: Sequence::ZERO,
         others: 0,
+        begun_at: None,
         map_start: None,
         open_runs: String::new(),
         open_chunk: 0,

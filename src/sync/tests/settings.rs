@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::settings::{Changes, Phase, at_creation, batch_bytes_max, changes, named_in};
+use super::super::settings::{Changes, Phase, at_creation, at_creation_for_all, batch_bytes_max, changes, named_in};
 use super::*;
 
 /// What Kafka 4 tells of a topic on which nothing is set.
@@ -183,4 +183,23 @@ proptest! {
         prop_assert_eq!(second.alter.len(), 0, "{:?}", second);
         prop_assert_eq!(second.record, first.record);
     }
+}
+
+/// Where applications on both sides write, the opposite link would take a retention held back for the source's own.
+#[test]
+fn retention_is_left_alone_where_applications_write_on_both_sides() {
+    let source = with(&[set("retention.ms", "1000")]);
+    let (configs, record) = at_creation_for_all(&source, Some(&known()));
+    assert_eq!(configs.get("retention.ms").map(String::as_str), Some("1000"));
+    assert_eq!(configs.get("compression.type").map(String::as_str), Some("producer"));
+    assert_eq!(record, SettingsRecord::default());
+    let mut adopted = changes(&source, &with(&[]), &SettingsRecord::default(), Phase::Adopting, false);
+    adopted.leave_retention(&SettingsRecord::default());
+    assert!(!adopted.alter.contains_key("retention.ms") && !adopted.record.is_history_held, "{adopted:?}");
+    assert!(adopted.alter.contains_key("compression.type"));
+    // What is held back already is given back.
+    let held = SettingsRecord { is_history_held: true, ..SettingsRecord::default() };
+    let mut released = changes(&source, &with(&[set("retention.ms", "-1")]), &held, Phase::CaughtUp, false);
+    released.leave_retention(&held);
+    assert_eq!(released.alter.get("retention.ms"), Some(&Some("1000".to_owned())));
 }

@@ -90,3 +90,45 @@ fn nothing_circles() {
         );
     }
 }
+
+/// What was copied from a topic goes back there when that topic is gone: the topic of its name that is there now has
+/// another life. It does so once, and the way back does not take it for something new.
+#[test]
+#[ignore = "needs real Kafka: run with -- --ignored"]
+fn a_recreated_topic_gets_its_records_back() {
+    let on = shared();
+    let topic = "homecoming";
+    for cluster in [on.source, on.target] {
+        cluster.admin().create_topic(topic, 1, &[]);
+    }
+    let entry = ["match = 'homecoming'", "existing_target = 'translate'"];
+    Workload::new(&on.target.bootstrap(), topic, 1).write(200);
+    let mut back = Daemon::start("home-back", &Config::new("home-back", on.target, on.source).topics(&entry));
+    let counts = || [on.source, on.target].map(|cluster| count(&read_topic(&cluster.side_door(), topic)));
+    wait_for("the copy", RECOVERY, || (counts() == [200, 200]).then_some(()));
+    let mut there = Daemon::start("home-there", &Config::new("home-there", on.source, on.target).topics(&entry));
+    let at_the_end = |daemon: &Daemon| {
+        daemon.wait_for_partition(topic, 0, RECOVERY, "at the end", |partition| {
+            partition["source_position"].as_i64() == Some(200) && partition["state"] == "mirroring"
+        });
+    };
+    at_the_end(&there);
+    on.target.admin().delete_topic(topic);
+    on.target.admin().create_topic(topic, 1, &[]);
+    let remirror = |daemon: &Daemon, reason: &str| {
+        wait_for(&format!("{reason} at the topic"), RECOVERY, || {
+            (daemon.topic(topic)["error"]["reason"] == reason).then_some(())
+        });
+        daemon.order("resolve", &serde_json::json!({"topics": [topic], "with": "remirror"}));
+    };
+    remirror(&there, "target_recreated");
+    wait_for("the records to be back", RECOVERY, || (counts() == [200, 200]).then_some(()));
+    remirror(&back, "source_recreated");
+    at_the_end(&back);
+    assert_eq!(counts(), [200, 200]);
+    Workload { name: "new".into(), ..Workload::new(&on.target.bootstrap(), topic, 1) }.write(50);
+    wait_for("new records on both sides", RECOVERY, || (counts() == [250, 250]).then_some(()));
+    there.stop();
+    back.stop();
+    assert_eq!(counts(), [250, 250]);
+}

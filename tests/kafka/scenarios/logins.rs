@@ -127,7 +127,6 @@ fn a_token_is_renewed_from_its_file() {
     };
     source.admin().create_topic("token", 2, &[]);
     let running = Workload::new(&source.side_door(), "token", 2).start();
-    let mut daemon = Daemon::start("token-1", &config("token", &source, &target, &reach));
     // As the program that keeps the token fresh would: until the end of the test.
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -138,6 +137,7 @@ fn a_token_is_renewed_from_its_file() {
             }
         });
         let _ends_also_when_it_fails = AtTheEnd(&is_over);
+        let mut daemon = Daemon::start("token-1", &config("token", &source, &target, &reach));
         // Three lives of a token: every connection has to show a new one, and a broker hangs up on those that don't.
         let begin = Instant::now();
         while begin.elapsed() < LIFETIME * 3 {

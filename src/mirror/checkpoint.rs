@@ -199,7 +199,7 @@ impl Stream<'_> {
         match result {
             Ok(()) => {
                 if std::mem::take(&mut self.writes_failed) > 0 {
-                    self.partition.live.lock().trouble = None;
+                    self.partition.live.lock().state_trouble = None;
                 }
                 if let Some(plan) = plan {
                     self.plan = plan;
@@ -209,7 +209,8 @@ impl Stream<'_> {
             Err(StoreError::LeaseLost { .. } | StoreError::Unusable(_)) => Some(Ended::Over),
             Err(StoreError::Unavailable(reason)) => {
                 self.partition.services.measures.written_again.increment(1);
-                self.partition.live.lock().trouble = Some(format!("state could not be written: {reason}").into());
+                let trouble = format!("state could not be written: {reason}").into();
+                self.partition.live.lock().state_trouble = Some(trouble);
                 self.writes_failed = self.writes_failed.saturating_add(1);
                 self.write_again = write_again;
                 self.is_dirty = true;

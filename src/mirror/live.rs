@@ -51,6 +51,8 @@ pub(super) struct Inner {
     pub(super) trouble: Option<Trouble>,
     /// The same at the source. What works at one side says nothing about the other.
     pub(super) source_trouble: Option<Trouble>,
+    /// State that can't be written; data may still go on for a while, and an acknowledgement says nothing about it.
+    pub(super) state_trouble: Option<Trouble>,
     /// A person's decision that was carried out last.
     pub(super) resolution: Option<uuid::Uuid>,
     /// What was stored last.
@@ -120,6 +122,7 @@ impl Live {
             stop: None,
             trouble: None,
             source_trouble: None,
+            state_trouble: None,
             resolution: None,
             marks: Marks::default(),
             waiters: Waiters::default(),
@@ -190,7 +193,7 @@ impl Live {
 impl Inner {
     /// What hinders it, the target first: everything has to pass there.
     fn troubles(&self) -> impl Iterator<Item = &Trouble> {
-        self.trouble.iter().chain(&self.source_trouble)
+        self.trouble.iter().chain(&self.source_trouble).chain(&self.state_trouble)
     }
 
     /// Age of the oldest high watermark that is not reached.

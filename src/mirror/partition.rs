@@ -226,6 +226,7 @@ impl Partition {
             live.stop = None;
             live.trouble = None;
             live.source_trouble = None;
+            live.state_trouble = None;
         }
         let (ended, plan) = Stream::new(self, plan, inbox).run().await;
         self.plan = Some(plan);

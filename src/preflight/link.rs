@@ -124,11 +124,10 @@ async fn check_source(
     }
     let is_by_expression = |which: &Which| matches!(which, Which::Match(_));
     let has_expressions = link.selection.entries().iter().any(|entry| is_by_expression(&entry.rule.which));
-    if has_expressions && !names.keys().any(|topic| at_source.topics.contains_key(topic)) {
-        if !rights::hidden(asked, &acls::source_topics(link), report).await {
-            let sentence = "it shows no topic that the link selects: there is none, or Read on them is missing";
-            report.fail(&about, sentence, "check `match`, and the rights that `causeway check --acls` prints");
-        }
+    let is_any_visible = names.keys().any(|topic| at_source.topics.contains_key(topic));
+    if has_expressions && !is_any_visible && !rights::hidden(asked, &acls::source_topics(link), report).await {
+        let sentence = "it shows no topic that the link selects: there is none, or Read on them is missing";
+        report.fail(&about, sentence, "check `match`, and the rights that `causeway check --acls` prints");
     }
     // Whether another link writes into the source is in its state topics; any name among them will do for the question.
     let probe = [link.state_topic.clone()];

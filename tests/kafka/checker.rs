@@ -1,6 +1,7 @@
 //! The independent judge of a copy: pure comparison of what was read from both clusters.
 //!
-//! Owns: [`compare`], [`compare_compacted`], [`compare_offsets`], [`compare_map`], and the list of [`Violation`]s they find.
+//! Owns: [`compare`], [`compare_compacted`], [`compare_offsets`], [`compare_map`], and the list of [`Violation`]s they
+//! find.
 //! Promises: it shares no code with the daemon; each kind of damage has its own violation; none on a clean copy.
 //! Does not know: brokers, HTTP (the readers are in [`crate::reader`] and [`crate::daemon`]).
 

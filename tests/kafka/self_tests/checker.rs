@@ -262,7 +262,7 @@ fn each_damage_is_found_in_both_offset_modes() {
 fn an_offset_off_by_one_is_found_where_offsets_are_the_same() {
     for shift in [-1, 1] {
         let mut target = source();
-        target[2].offset += if shift > 0 { 1 } else { 0 };
+        target[2].offset += i64::from(shift > 0);
         target.iter_mut().skip(3).for_each(|e| e.offset += shift);
         let found = judge_in(Mode::Same, &target);
         assert!(found.len() >= 17 && found.iter().all(|v| matches!(v, Violation::Moved { .. })), "{found:?}");

@@ -76,21 +76,32 @@ impl Daemon {
     }
 
     async fn set_partitions(&self) {
-        let mut denied: BTreeMap<&ClusterName, usize> = self.clusters.keys().map(|cluster| (cluster, 0)).collect();
+        let mut denied: BTreeMap<ClusterName, usize> =
+            self.clusters.keys().map(|cluster| (cluster.clone(), 0)).collect();
         for (number, ((link, partition), live)) in self.registry.all().into_iter().enumerate() {
             let snapshot = live.snapshot();
             set_partition(&self.metrics, &link, &partition, &snapshot);
-            if let Some(count) = snapshot.denied_by.as_ref().and_then(|cluster| denied.get_mut(cluster)) {
+            if let Some(count) = snapshot.denied_by.and_then(|cluster| denied.get_mut(&cluster)) {
                 *count += 1;
             }
             if number % PARTITIONS_AT_ONCE == PARTITIONS_AT_ONCE - 1 {
                 tokio::task::yield_now().await;
             }
         }
-        for (cluster, partitions) in denied {
-            let labels = [("cluster", cluster.as_str()), ("kind", "authorization")];
-            self.metrics.set(names::ACCESS_PROBLEMS, &labels, count(partitions));
+        for cluster in self.denied_to_topics() {
+            denied.entry(cluster).and_modify(|count| *count += 1);
         }
+        for (cluster, waiting) in denied {
+            let labels = [("cluster", cluster.as_str()), ("kind", "authorization")];
+            self.metrics.set(names::ACCESS_PROBLEMS, &labels, count(waiting));
+        }
+    }
+
+    /// The clusters that withhold what the loops over topics need, as the last rounds that were made here have it.
+    fn denied_to_topics(&self) -> Vec<ClusterName> {
+        let link_of = |config: &LinkConfig| self.sides.get(&config.target)?.link(&config.name);
+        let links = self.config.links.values().filter_map(link_of).filter(|link| link.is_kept_here());
+        links.flat_map(|link| link.topics_report().denied_by).collect()
     }
 
     fn set_links(&self) {

@@ -82,6 +82,7 @@ pub(super) async fn make(
             }
             Err(error) => {
                 partitions.remove(&topic);
+                report.count_denial(&error);
                 if is_created {
                     job.failure = Some(not_created(&target_topic, &error));
                 } else {
@@ -192,6 +193,7 @@ pub(super) async fn set(
 /// Settings could not be read or changed: a topic that is mirrored goes on, one that is not waits.
 fn fail(job: &mut Job, topic: &TopicName, error: &ClusterError, report: &mut RoundReport) {
     report.problems.push(Problem::about(topic, error.to_string()));
+    report.count_denial(error);
     if !job.seen.record.as_ref().is_some_and(is_established) {
         job.failure = Some(Stop::new(StopReason::SettingsRefused, error.to_string()));
     }

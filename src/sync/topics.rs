@@ -8,10 +8,10 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::SyncError;
 use super::drift::Drift;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ClusterError};
 use crate::selection::Selection;
 use crate::store::{Lease, StartAt, Store};
-use crate::types::{LinkName, TopicName};
+use crate::types::{ClusterName, LinkName, TopicName};
 
 /// What the loop needs.
 #[derive(Debug, Clone)]
@@ -54,6 +54,16 @@ pub struct RoundReport {
     pub created: Vec<TopicName>,
     /// What a person should know besides.
     pub problems: Vec<Problem>,
+    /// The clusters that withhold a permission, once for each topic that waits for one.
+    pub denied_by: Vec<ClusterName>,
+}
+
+impl RoundReport {
+    /// Counts a refusal, if it is for want of a permission.
+    pub(super) fn count_denial(&mut self, error: &ClusterError) {
+        let (ClusterError::Wire { cluster, .. } | ClusterError::Refused { cluster, .. }) = error;
+        self.denied_by.extend(error.is_permission_missing().then(|| cluster.clone()));
+    }
 }
 
 /// What the loop remembers from round to round. All of it may be lost.
@@ -116,7 +126,12 @@ impl TopicSync {
                 Err(error) => {
                     let problem = Problem { topic: None, message: error.to_string() };
                     let so_far = self.reports.borrow().clone();
-                    self.tell(&RoundReport { created: Vec::new(), problems: vec![problem], ..so_far });
+                    let (created, denied_by) = (Vec::new(), Vec::new());
+                    let mut report = RoundReport { created, problems: vec![problem], denied_by, ..so_far };
+                    if let SyncError::Cluster(error) = &error {
+                        report.count_denial(error);
+                    }
+                    self.tell(&report);
                 }
             }
             tokio::select! {

@@ -126,7 +126,7 @@ table! {
         "1 when the last attempt to reach the cluster succeeded.";
     ACCESS_PROBLEMS = "causeway_access_problems", Gauge, "problems", ["cluster", "kind"],
         "Kind authentication: 1 while the cluster refuses to log us in. Kind authorization: mirror partitions \
-         of this daemon that wait for a permission there.";
+         and topics of this daemon that wait for a permission there.";
     CONFIG_MISMATCH = "causeway_config_mismatch", Gauge, "1 or 0", ["link"],
         "1 while this daemon's file differs from the settings that the link works by.";
     SHARDS_OWNED = "causeway_shards_owned", Gauge, "shards", ["cluster"],

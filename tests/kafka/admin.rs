@@ -10,6 +10,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::alter_user_scram_credentials_request::ScramCredentialUpsertion;
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -21,9 +22,9 @@ use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsRe
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{
-    CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest, DeleteRecordsRequest,
-    DeleteTopicsRequest, DescribeAclsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest, MetadataRequest,
-    MetadataResponse, RequestHeader, ResponseHeader, TopicName,
+    AlterUserScramCredentialsRequest, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteAclsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeAclsRequest, DescribeConfigsRequest,
+    IncrementalAlterConfigsRequest, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
@@ -230,13 +231,30 @@ impl Admin {
         assert_eq!(deleted, 1, "{acl:?}");
     }
 
+    /// Gives a user another password for SCRAM-SHA-512.
+    pub fn set_password(&self, user: &str, password: &str) {
+        const ITERATIONS: u32 = 4096;
+        let (salt, mut salted) = (b"salt-of-the-tests", [0; 64]);
+        pbkdf2::pbkdf2_hmac::<sha2::Sha512>(password.as_bytes(), salt, ITERATIONS, &mut salted);
+        let upsertion = ScramCredentialUpsertion::default()
+            .with_name(text(user))
+            .with_mechanism(2)
+            .with_iterations(i32::try_from(ITERATIONS).expect("a small number"))
+            .with_salt(Bytes::from_static(salt))
+            .with_salted_password(Bytes::copy_from_slice(&salted));
+        let request = AlterUserScramCredentialsRequest::default().with_upsertions(vec![upsertion]);
+        let answer = self.ask(&request, 0).expect("AlterUserScramCredentials");
+        answer.results.iter().for_each(|r| assert_eq!(r.error_code, 0, "{:?}", r.error_message));
+    }
+
     fn topic(&self, topic: &str) -> Option<MetadataResponseTopic> {
         let answer = self.metadata(Some(vec![MetadataRequestTopic::default().with_name(Some(name_of(topic)))])).ok()?;
         answer.topics.into_iter().find(|t| t.error_code != 3)
     }
 
     fn metadata(&self, topics: Option<Vec<MetadataRequestTopic>>) -> io::Result<MetadataResponse> {
-        self.ask(&MetadataRequest::default().with_topics(topics), 12)
+        // What Kafka 2.8 takes as well.
+        self.ask(&MetadataRequest::default().with_topics(topics), 9)
     }
 
     fn ask<R: Request + HeaderVersion>(&self, request: &R, version: i16) -> io::Result<R::Response> {

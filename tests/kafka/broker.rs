@@ -1,6 +1,7 @@
 //! Real Kafka clusters on the loopback address.
 //!
-//! Owns: [`Cluster`], one or three `KRaft` nodes, each broker and controller at once; their files and ports.
+//! Owns: [`Cluster`], one or three `KRaft` nodes, each broker and controller at once (before 3.0 one broker beside a
+//! `ZooKeeper`); their files and ports.
 //! Promises: `start` returns when every broker is registered and serves; nothing outlives the test run; the logs of a
 //! cluster that a failing test used stay on disk, and their folder is printed.
 //! Does not know: what the tests do with it.
@@ -75,6 +76,7 @@ impl Options {
 /// A running cluster. Dropping it kills its brokers.
 pub struct Cluster {
     nodes: Vec<Node>,
+    _zookeeper: Option<Process>,
     folder: PathBuf,
     security: Option<Security>,
 }
@@ -92,6 +94,8 @@ pub struct Node {
 #[derive(Clone, Copy)]
 struct Ports {
     client: u16,
+    /// TLS with client certificates, on secured clusters.
+    mutual: u16,
     internal: u16,
     controller: u16,
 }
@@ -101,17 +105,20 @@ impl Cluster {
     pub fn start(options: Options) -> Self {
         let folder = scratch(&format!("kafka-{}", options.version.0));
         let ports: Vec<Ports> = (0..options.nodes)
-            .map(|_| Ports { client: free_port(), internal: free_port(), controller: free_port() })
+            .map(|_| Ports { client: free_port(), mutual: free_port(), internal: free_port(), controller: free_port() })
             .collect();
         let nodes: Vec<Node> = (0..options.nodes).map(|i| Node::prepare(i, &ports, &folder, &options)).collect();
-        let id = cluster_id();
-        std::thread::scope(|scope| {
-            for node in &nodes {
-                scope.spawn(|| node.format(&id, &options));
-            }
-        });
+        let zookeeper = options.version.needs_zookeeper().then(|| zookeeper(&options, ports[0].controller, &folder));
+        if zookeeper.is_none() {
+            let id = cluster_id();
+            std::thread::scope(|scope| {
+                for node in &nodes {
+                    scope.spawn(|| node.format(&id, &options));
+                }
+            });
+        }
         nodes.iter().for_each(Node::start);
-        let cluster = Self { nodes, folder, security: options.security };
+        let cluster = Self { nodes, _zookeeper: zookeeper, folder, security: options.security };
         cluster.wait_ready();
         cluster
     }
@@ -119,6 +126,11 @@ impl Cluster {
     /// Where clients connect: through the relay, or with TLS and SASL, where the cluster has them.
     pub fn bootstrap(&self) -> String {
         join(self.nodes.iter().map(|n| n.relay.as_ref().map_or(n.ports.client, Relay::port)))
+    }
+
+    /// Where clients of a secured cluster connect who show a certificate instead of a password.
+    pub fn mutual_bootstrap(&self) -> String {
+        join(self.nodes.iter().map(|n| n.ports.mutual))
     }
 
     /// A plain listener that leads around relay and authentication: for the checker, and for administration.
@@ -221,9 +233,16 @@ impl Node {
         arguments.extend(["format", "-t", cluster_id, "-c"].map(str::to_owned));
         arguments.push(properties);
         for (user, password) in options.security.iter().flat_map(|s| s.users.iter()) {
-            arguments.extend(["--add-scram".into(), format!("SCRAM-SHA-512=[name={user},password={password}]")]);
+            for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+                arguments.extend(["--add-scram".into(), format!("{mechanism}=[name={user},password={password}]")]);
+            }
         }
         run_tool("the storage tool", "java", &arguments, &self.log, START_LIMIT);
+    }
+
+    /// The folder of its files.
+    pub fn home(&self) -> &Path {
+        self.log.parent().expect("the node's folder")
     }
 
     /// Starts it on the data that it has, without waiting.
@@ -281,6 +300,22 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
+/// A `ZooKeeper` for one broker, at the port where the broker's controller would listen.
+fn zookeeper(options: &Options, port: u16, folder: &Path) -> Process {
+    let home = folder.join("zookeeper");
+    fs::create_dir_all(&home).expect("the folder");
+    let file = home.join("zookeeper.properties");
+    let text = format!(
+        "dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\nmaxClientCnxns=0\n",
+        home.display()
+    );
+    fs::write(&file, text).expect("the properties");
+    let mut arguments: Vec<String> = QUICK_START.map(str::to_owned).to_vec();
+    let main = "org.apache.zookeeper.server.ZooKeeperServerMain";
+    arguments.extend(["-cp".into(), class_path(options.version), main.into(), file.display().to_string()]);
+    Process::start("ZooKeeper", "java", &arguments, &home.join("zookeeper.log"), &[])
+}
+
 /// Every cluster has its own: links tell clusters apart by it.
 fn cluster_id() -> String {
     let mut bytes = *uuid::Uuid::new_v4().as_bytes();
@@ -301,20 +336,29 @@ fn properties(id: usize, ports: &[Ports], advertised: u16, home: &Path, options:
     let protocol = if options.security.is_some() { "SASL_SSL" } else { "PLAINTEXT" };
     let mut all: Vec<(String, String)> = Vec::new();
     let mut set = |name: &str, value: &str| all.push((name.to_owned(), value.to_owned()));
-    set("process.roles", "broker,controller");
-    set("node.id", &id.to_string());
-    set("controller.quorum.voters", &voters.join(","));
-    set(
-        "listeners",
-        &format!(
-            "CLIENT://127.0.0.1:{},INTERNAL://127.0.0.1:{},CONTROLLER://127.0.0.1:{}",
-            own.client, own.internal, own.controller
-        ),
-    );
-    set("advertised.listeners", &format!("CLIENT://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{}", own.internal));
+    if options.version.needs_zookeeper() {
+        set("broker.id", &id.to_string());
+        set("zookeeper.connect", &format!("127.0.0.1:{}", own.controller));
+    } else {
+        set("process.roles", "broker,controller");
+        set("node.id", &id.to_string());
+        set("controller.quorum.voters", &voters.join(","));
+        set("controller.listener.names", "CONTROLLER");
+    }
+    let mut listeners = vec![("CLIENT", own.client, advertised), ("INTERNAL", own.internal, own.internal)];
+    if options.security.is_some() {
+        listeners.push(("MUTUAL", own.mutual, own.mutual));
+    }
+    let listed = |address: &dyn Fn(&(&str, u16, u16)) -> String| listeners.iter().map(address).collect::<Vec<_>>();
+    let mut bound = listed(&|(name, bound, _)| format!("{name}://127.0.0.1:{bound}"));
+    if !options.version.needs_zookeeper() {
+        bound.push(format!("CONTROLLER://127.0.0.1:{}", own.controller));
+    }
+    set("listeners", &bound.join(","));
+    set("advertised.listeners", &listed(&|(name, _, shown)| format!("{name}://127.0.0.1:{shown}")).join(","));
     set("inter.broker.listener.name", "INTERNAL");
-    set("controller.listener.names", "CONTROLLER");
-    set("listener.security.protocol.map", &format!("CLIENT:{protocol},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"));
+    let protocols = format!("CLIENT:{protocol},MUTUAL:SSL,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT");
+    set("listener.security.protocol.map", &protocols);
     set("log.dirs", &home.join("data").display().to_string());
     set("offsets.topic.replication.factor", copies);
     set("offsets.topic.num.partitions", "4");

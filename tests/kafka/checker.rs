@@ -1,6 +1,6 @@
 //! The independent judge of a copy: pure comparison of what was read from both clusters.
 //!
-//! Owns: [`compare`], [`compare_compacted`], [`compare_map`], and the list of [`Violation`]s they find.
+//! Owns: [`compare`], [`compare_compacted`], [`compare_offsets`], [`compare_map`], and the list of [`Violation`]s they find.
 //! Promises: it shares no code with the daemon; each kind of damage has its own violation; none on a clean copy.
 //! Does not know: brokers, HTTP (the readers are in [`crate::reader`] and [`crate::daemon`]).
 
@@ -21,6 +21,8 @@ pub enum Violation {
     OutOfOrder { record: String, source_offset: i64, target_offset: i64 },
     /// I3: a record's key, value, headers or timestamp differ.
     Altered { record: String, what: &'static str, source_offset: i64, target_offset: i64 },
+    /// A record has another offset than at the source, where offsets were promised to be the same.
+    Moved { source_offset: i64, target_offset: i64 },
     /// A record that says it was written to another partition.
     Misplaced { record: String, target_offset: i64 },
     /// I4: the daemon's answer differs from what the logs say.
@@ -124,6 +126,12 @@ fn differences(original: &Entry, copy: &Entry) -> Vec<&'static str> {
 
 fn name(entry: &Entry) -> String {
     Identity::of(entry).to_string()
+}
+
+/// Where offsets are promised to be the same: the records whose offsets are not.
+pub fn compare_offsets(pairs: &[Pair]) -> Vec<Violation> {
+    let moved = pairs.iter().filter(|pair| pair.source != pair.target);
+    moved.map(|pair| Violation::Moved { source_offset: pair.source, target_offset: pair.target }).collect()
 }
 
 /// What the daemon answered to one translation, in the words of its API.

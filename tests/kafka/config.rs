@@ -71,6 +71,12 @@ impl Config {
         self
     }
 
+    /// A line of the last link's own table.
+    pub fn line(mut self, line: &str) -> Self {
+        self.last().lines.push(line.into());
+        self
+    }
+
     /// A groups entry with these lines.
     pub fn groups(mut self, lines: &[&str]) -> Self {
         self.last().groups.push(lines.iter().map(|l| (*l).to_owned()).collect());
@@ -103,7 +109,10 @@ impl Config {
         for (name, properties) in &self.clusters {
             let _ = writeln!(text, "\n[cluster.{name}]");
             for (key, value) in properties {
-                let _ = writeln!(text, "{key} = \"{value}\"");
+                // A table, such as `{ file = "..." }`, stands as it is.
+                let is_table = value.starts_with('{');
+                let _ =
+                    if is_table { writeln!(text, "{key} = {value}") } else { writeln!(text, "{key} = \"{value}\"") };
             }
         }
         for link in &self.links {

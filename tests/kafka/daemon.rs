@@ -19,7 +19,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_causeway");
 const TOKEN: &str = "a-token-for-tests";
 /// A SIGTERM is answered within 10 s; the rest is for a busy machine.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
-const READY_LIMIT: Duration = Duration::from_mins(1);
+const READY_LIMIT: Duration = Duration::from_mins(3);
 
 /// A daemon that has been started. Dropping it kills it.
 pub struct Daemon {
@@ -59,6 +59,11 @@ impl Daemon {
         self.wait_ready();
     }
 
+    /// Starts it again after its end, with the same file.
+    pub fn restart_without_waiting(&mut self) {
+        self.spawn();
+    }
+
     /// Kills it and starts it again.
     pub fn restart_after_kill(&mut self) {
         self.kill();
@@ -72,7 +77,7 @@ impl Daemon {
         let file = self.folder.join("causeway.toml");
         write_private(&file, &text);
         let arguments = ["run".into(), "--config".into(), file.display().to_string()];
-        let env = [("RUST_LOG".to_owned(), std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))];
+        let env = [("CAUSEWAY_LOG".to_owned(), std::env::var("CAUSEWAY_LOG").unwrap_or_else(|_| "info".into()))];
         self.process = Some(Process::start(&self.id, BINARY, &arguments, &self.log_file(), &env));
     }
 

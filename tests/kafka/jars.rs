@@ -15,10 +15,24 @@ use crate::process::{run_tool, scratch};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version(pub &'static str);
 
+impl Version {
+    /// Whether its brokers need a `ZooKeeper`: what 2.x has of `KRaft` knows no producer ids.
+    pub fn needs_zookeeper(self) -> bool {
+        self.0.starts_with("2.")
+    }
+}
+
 /// The newest 4.x whose artifacts are published.
 pub const KAFKA_4: Version = Version("4.3.1");
 /// The last line before 4.0.
 pub const KAFKA_3: Version = Version("3.9.1");
+
+/// Two years older.
+pub const KAFKA_3_7: Version = Version("3.7.2");
+/// The first line whose `KRaft` was meant for production.
+pub const KAFKA_3_3: Version = Version("3.3.2");
+/// The oldest that we work with.
+pub const KAFKA_2_8: Version = Version("2.8.2");
 
 /// Kafka logs through slf4j and its artifacts bring no backend: without one a broker says nothing at all.
 const LOGGING: &str = "slf4j-simple";

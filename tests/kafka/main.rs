@@ -15,6 +15,7 @@
 mod admin;
 mod broker;
 mod checker;
+mod clients;
 mod config;
 mod daemon;
 mod frame;

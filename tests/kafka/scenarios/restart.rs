@@ -48,6 +48,10 @@ fn kill_under_load() {
         wait_for("data on its way", RECOVERY, || (relay.data_produces() > passed).then_some(()));
         relay.delay(PRODUCE, Duration::from_millis(chance.random_range(5..40)));
         std::thread::sleep(Duration::from_millis(chance.random_range(0..1_500)));
+        // A moment between two requests is a fair moment too, but the others are the ones that can do harm.
+        if chance.random_ratio(4, 5) {
+            wait_for("produces in flight", RECOVERY, || (relay.data_in_flight() > 0).then_some(()));
+        }
         if relay.data_in_flight() > 0 {
             in_flight += 1;
         }

@@ -67,13 +67,18 @@ fn replaced(mut lines: Vec<(String, String)>, key: &str, value: &str) -> Vec<(St
     lines
 }
 
-/// Writes the file and runs `check` with it: exit code and all that it says.
-fn check(config: &Config) -> (Option<i32>, String) {
+/// Writes the file.
+pub(super) fn file_of(config: &Config) -> String {
     let folder = scratch("check");
     let (file, token) = (folder.join("causeway.toml"), folder.join("token"));
     write_private(&token, "token");
     write_private(&file, &config.render("check-1", free_port(), &token.display().to_string()));
-    let output = causeway(&["check", "--config", &file.display().to_string()]);
+    file.display().to_string()
+}
+
+/// Writes the file and runs `check` with it: exit code and all that it says.
+pub(super) fn check(config: &Config) -> (Option<i32>, String) {
+    let output = causeway(&["check", "--config", &file_of(config)]);
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!said.contains(PASSWORD), "a password was printed");
     (output.status.code(), said)

@@ -1,6 +1,6 @@
 //! The checker is only worth what it finds: each damage is done to a copy in memory, and must be seen.
 
-use crate::checker::{Answer, Direction, Pair, Violation, compare, compare_compacted, compare_map};
+use crate::checker::{Answer, Direction, Pair, Violation, compare, compare_compacted, compare_map, compare_offsets};
 use crate::record::{Entry, Identity};
 
 fn entry(offset: i64, number: u64) -> Entry {
@@ -184,4 +184,108 @@ fn compaction_may_leave_more_on_the_target_but_never_less() {
     assert!(matches!(found.as_slice(), [Violation::Lost { .. }]), "{found:?}");
     let compacted: Vec<Entry> = copy().split_off(15);
     assert_eq!(compare_compacted(0, &history, &history[10..], &compacted).0, []);
+}
+
+/// How a copy's offsets relate to the source's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// They are the same, holes included.
+    Same,
+    /// They run on without holes.
+    Translated,
+}
+
+/// A copy of these source records, as a daemon in this mode would write them.
+fn copy_of(mode: Mode, records: Vec<Entry>) -> Vec<Entry> {
+    if mode == Mode::Same { records } else { renumbered(records) }
+}
+
+/// All that is wrong with a copy: its records, and where that is promised, its offsets.
+fn judge_in(mode: Mode, target: &[Entry]) -> Vec<Violation> {
+    let (mut found, pairs) = compare(0, &source(), target);
+    if mode == Mode::Same {
+        found.extend(compare_offsets(&pairs));
+    }
+    found
+}
+
+/// Damages the ninth record, as a faulty daemon would in either mode.
+#[test]
+fn each_damage_is_found_in_both_offset_modes() {
+    type Damage = fn(&mut Vec<Entry>);
+    type IsIt = fn(&Violation) -> bool;
+    let damages: [(&str, Damage, IsIt); 5] = [
+        ("dropped", |l| drop(l.remove(8)), |v| matches!(v, Violation::Lost { source_offset: 10, .. })),
+        (
+            "doubled",
+            |l| {
+                let again = Entry { offset: l[8].offset + 1, ..l[8].clone() };
+                l.iter_mut().skip(9).for_each(|e| e.offset += 1);
+                l.insert(9, again);
+            },
+            |v| matches!(v, Violation::Twice { .. }),
+        ),
+        (
+            "swapped",
+            |l| {
+                let (eighth, ninth) = (l[7].offset, l[8].offset);
+                l.swap(7, 8);
+                (l[7].offset, l[8].offset) = (eighth, ninth);
+            },
+            |v| matches!(v, Violation::OutOfOrder { .. }),
+        ),
+        (
+            "altered",
+            |l| l[8].value.as_mut().unwrap().push(b'x'),
+            |v| matches!(v, Violation::Altered { what: "value", .. }),
+        ),
+        (
+            "replaced",
+            |l| l[8] = Entry { offset: l[8].offset, ..entry(0, 77) },
+            |v| matches!(v, Violation::Lost { .. } | Violation::Foreign { .. }),
+        ),
+    ];
+    for mode in [Mode::Same, Mode::Translated] {
+        assert_eq!(judge_in(mode, &copy_of(mode, source())), [], "{mode:?}");
+        for (name, damage, is_it) in damages {
+            let mut records = source();
+            damage(&mut records);
+            let found = judge_in(mode, &copy_of(mode, records));
+            assert!(found.iter().any(is_it), "{mode:?} {name}: {found:?}");
+            let is_other = |v: &Violation| !is_it(v) && !matches!(v, Violation::Moved { .. });
+            assert!(!found.iter().any(is_other), "{mode:?} {name}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn an_offset_off_by_one_is_found_where_offsets_are_the_same() {
+    for shift in [-1, 1] {
+        let mut target = source();
+        target[2].offset += if shift > 0 { 1 } else { 0 };
+        target.iter_mut().skip(3).for_each(|e| e.offset += shift);
+        let found = judge_in(Mode::Same, &target);
+        assert!(found.len() >= 17 && found.iter().all(|v| matches!(v, Violation::Moved { .. })), "{found:?}");
+    }
+}
+
+#[test]
+fn a_map_off_by_one_is_found_in_both_offset_modes() {
+    for mode in [Mode::Same, Mode::Translated] {
+        let pairs = compare(0, &source(), &copy_of(mode, source())).1;
+        let end = pairs[19].target + 1;
+        let offsets: Vec<i64> = pairs.iter().map(|p| p.source).collect();
+        let ask = |shift: i64| {
+            let pairs = pairs.clone();
+            move |offset| {
+                let target = pairs.iter().find(|p| p.source == offset).map(|p| p.target + shift);
+                Answer { translation: "exact".into(), offset: target }
+            }
+        };
+        assert_eq!(compare_map(Direction::Forward, &pairs, end, &offsets, ask(0)), [], "{mode:?}");
+        for shift in [-1, 1] {
+            let found = compare_map(Direction::Forward, &pairs, end, &offsets, ask(shift));
+            assert_eq!(found.len(), offsets.len(), "{mode:?} {shift}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ mod api_and_cli;
 mod broker_killed;
 mod compaction;
 mod groups;
+mod groups_many;
 mod harness_self_test;
 mod old_timestamps;
 mod opposite_links;

@@ -163,6 +163,7 @@ fn stored_keys_never_change() {
             r#"{"type":"plan","link":"a-to-b","topic":"orders","partition":2}"#,
             r#"{"type":"map","link":"a-to-b","topic":"orders","partition":2,"chunk":5}"#,
             r#"{"type":"resolution","link":"a-to-b","topic":"orders","partition":2}"#,
+            r#"{"type":"group","link":"a-to-b","group":""}"#,
             r#"{"type":"takeover","shard":3}"#,
             r#"{"type":"request","link":"a-to-b","id":"00000000-0000-0000-0000-000000000004"}"#,
             r#"{"type":"daemon","id":"one"}"#,

@@ -14,10 +14,14 @@ use super::shared;
 
 const WRITERS: usize = 8;
 const LIMIT: Duration = Duration::from_mins(10);
-const RECORDS: u64 = 200;
+const RECORDS: usize = 200;
 
 fn size(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |n| n.parse().expect(name))
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).expect("not that many"))
 }
 
 /// How many observations of the age of changes were at most so many seconds.
@@ -39,10 +43,10 @@ fn many_groups() {
     let (groups, topics, changes) = (size("GROUPS", 500), size("GROUP_TOPICS", 10), size("GROUP_CHANGES", 50));
     for topic in 0..topics {
         on.source.admin().create_topic(&format!("many-{topic}"), 1, &[]);
-        Workload::new(&on.source.bootstrap(), &format!("many-{topic}"), 1).write(RECORDS);
+        Workload::new(&on.source.bootstrap(), &format!("many-{topic}"), 1).write(RECORDS as u64);
     }
     let commit = |round: usize, group: usize| {
-        let offset = (round + group) as i64 % RECORDS as i64;
+        let offset = i64::try_from((round + group) % RECORDS).expect("an offset");
         on.source.admin().commit_offset(&format!("many-{group}"), &format!("many-{}", group % topics), 0, offset);
     };
     let next = AtomicUsize::new(0);
@@ -72,7 +76,7 @@ fn many_groups() {
         for writer in 0..WRITERS {
             let (is_over, made, commit) = (&is_over, &made, &commit);
             scope.spawn(move || {
-                let pause = Duration::from_secs_f64(WRITERS as f64 / changes as f64);
+                let pause = Duration::from_secs_f64(number(WRITERS) / number(changes));
                 let mut due = Instant::now();
                 for number in (writer..).step_by(WRITERS) {
                     if is_over.load(Ordering::Relaxed) {
@@ -93,7 +97,7 @@ fn many_groups() {
     let made = made.load(Ordering::Relaxed);
     eprintln!(
         "{:.0} changes/s; {:.1} % of a core idle, {:.1} % busy",
-        made as f64 / seconds,
+        number(made) / seconds,
         idle_share * 100.0,
         busy_share * 100.0
     );

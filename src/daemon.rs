@@ -6,6 +6,7 @@
 //! Does not know: how records are copied, how state is stored, the form of the file.
 
 mod backend;
+mod files;
 mod gauges;
 mod groups;
 mod partitions;
@@ -79,7 +80,9 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let signals = signals::Signals::listen().map_err(DaemonError::Signals)?;
     let daemon = Arc::new(Daemon::new(config));
     let api_tasks = TaskGroup::new();
-    let address = api::serve(settings::api(&daemon.config.daemon), daemon.clone(), &api_tasks).await?;
+    let mut api_settings = settings::api(&daemon.config.daemon);
+    api_settings.limits.connections_max = files::connections_max(files::raise_limit());
+    let address = api::serve(api_settings, daemon.clone(), &api_tasks).await?;
     tracing::info!(id = %daemon.config.daemon.id, group = %daemon.config.daemon.group, %address, "causeway started");
     for warning in daemon.config.warnings() {
         tracing::warn!("{warning}");

@@ -41,7 +41,9 @@ mod topics;
 
 pub use drift::Drift;
 pub use error::SyncError;
-pub use groups::{GroupParts, GroupPosition, GroupReport, GroupSettings, GroupSync, GroupsSummary, Mapped, Maps};
+pub use groups::{
+    GroupParts, GroupPosition, GroupReport, GroupSettings, GroupSync, GroupsSummary, Mapped, Maps, Rehearsal,
+};
 pub use stop::{StopReason, resolve_topic};
 pub use topics::{Problem, RoundReport, Settings, TopicSync};
 

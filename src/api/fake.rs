@@ -7,9 +7,9 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::json::{
-    Affected, Awaited, Daemon, Group, GroupOffset, HeldBack, Link, LinkState, Member, MemoryBudget, OffsetsMode, Order,
-    OrderDone, Partition, PartitionState, Problem, Readiness, Stop, Topic, TopicOffsets, TopicSelection, TopicState,
-    Translated, TranslationName,
+    Affected, Awaited, Daemon, Group, GroupOffset, HeldBack, Link, LinkGroups, LinkRehearsal, LinkState, Member,
+    MemoryBudget, OffsetsMode, Order, OrderDone, Partition, PartitionState, Problem, Readiness, Stop, Topic,
+    TopicOffsets, TopicSelection, TopicState, Translated, TranslationName,
 };
 use super::{ApiError, Backend, BoxFuture, KnownOffset, TranslateQuestion};
 use crate::types::{
@@ -83,6 +83,15 @@ impl Backend for FakeBackend {
             lag_records: partitions().map(|partition| partition.lag_records).sum(),
             lag_ms: partitions().filter_map(|partition| partition.lag_ms).max(),
             source_contact_age_ms: Some(40),
+            groups: Some(LinkGroups {
+                groups: 2,
+                positions: 4,
+                synced: 2,
+                conflict: 2,
+                complete_age_ms: Some(400),
+                rehearsal: Some(LinkRehearsal { age_ms: 20_000, matching: 2, ..LinkRehearsal::default() }),
+                ..LinkGroups::default()
+            }),
             producer_id: Some(4001),
             producer_epoch: Some(0),
         };
@@ -100,6 +109,7 @@ impl Backend for FakeBackend {
             lag_records: None,
             lag_ms: None,
             source_contact_age_ms: None,
+            groups: None,
             ..busy.clone()
         };
         vec![elsewhere, busy]
@@ -168,7 +178,7 @@ impl Backend for FakeBackend {
                 reached,
                 source_position: Some(source(1000)),
                 missing: Some(offset.plus(1).distance_from(source(1000))),
-                target_offset: reached.then(|| TargetOffset::new(offset.get().saturating_sub(2)).unwrap()),
+                target_offset: reached.then(|| TargetOffset::new((offset.get() - 2).max(0)).unwrap()),
                 waited_ms: 5,
             })
         })

@@ -15,7 +15,7 @@ mod translated;
 pub use awaited::Awaited;
 pub use daemon::{Daemon, Health, Member, MemoryBudget, Readiness};
 pub use group::{Group, GroupOffset, Groups};
-pub use link::{Link, LinkState, Links, OffsetsMode, Problem};
+pub use link::{Link, LinkGroups, LinkRehearsal, LinkState, Links, OffsetsMode, Problem};
 pub use order::{Affected, Order, OrderAction, OrderBody, OrderDone, TopicSelection};
 pub use topic::{HeldBack, Partition, PartitionState, Stop, Topic, TopicOffsets, TopicState, Topics};
 pub use translated::{TranslateBody, TranslatePosition, Translated, TranslationName, Translations};

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::arguments::{GroupsOptions, OutputForm};
 use super::client::{Client, encode, parse};
 use super::error::CliError;
-use super::human::{UNKNOWN, count, known, words};
+use super::human::{UNKNOWN, count, known, span, words};
 use super::output::Output;
 use super::show::line;
 use super::table::{Align, Table};
-use crate::api::json::{Group, Groups, Links};
+use crate::api::json::{Group, Groups, Link, Links};
 use crate::types::LinkName;
 
 /// Lists groups, or shows one.
@@ -118,4 +118,33 @@ fn details(text: &mut String, link: &LinkName, group: &Group) {
         ]);
     }
     text.push_str(&table.to_string());
+}
+
+/// One line about the groups of a link, for `causeway status`.
+pub(super) fn summary(text: &mut String, link: &Link) {
+    let Some(groups) = link.groups.as_ref().filter(|groups| groups.groups > 0) else { return };
+    let states = [
+        ("synced", groups.synced),
+        ("ahead of data", groups.ahead_of_data),
+        ("pending", groups.pending),
+        ("active on target", groups.active_on_target),
+        ("in conflict", groups.conflict),
+        ("below map", groups.below_map),
+        ("from target", groups.from_target),
+        ("failed", groups.failed),
+    ];
+    let some = states.iter().filter(|(_, positions)| *positions > 0);
+    let states: Vec<String> = some.map(|(state, positions)| format!("{} {state}", count(*positions))).collect();
+    let age = groups.complete_age_ms.map(|age| format!(", complete {} ago", span(age))).unwrap_or_default();
+    let rehearsal = groups.rehearsal.as_ref().map_or_else(String::new, |rehearsal| {
+        let checked = span(rehearsal.age_ms);
+        match (rehearsal.mismatching, rehearsal.not_compared) {
+            (0, 0) => format!("; all positions match, checked {checked} ago"),
+            (0, skipped) => format!("; no mismatch, {} not compared, checked {checked} ago", count(skipped)),
+            (wrong, _) => format!("; {} POSITIONS DO NOT MATCH, checked {checked} ago", count(wrong)),
+        }
+    });
+    let (name, groups, positions) = (&link.name, count(groups.groups), count(groups.positions));
+    let states = states.join(", ");
+    line(text, format_args!("\n{name}: {groups} groups, {positions} positions: {states}{age}{rehearsal}"));
 }

@@ -108,6 +108,9 @@ fn text(status: &Status, now_ms: i64) -> String {
     }
     text.push('\n');
     text.push_str(&links(status.links.iter().map(|(link, _)| link)).to_string());
+    for (link, _) in &status.links {
+        super::groups::summary(&mut text, link);
+    }
     let mut troubles = String::new();
     for (link, topics) in &status.links {
         problems(&mut troubles, link, now_ms);

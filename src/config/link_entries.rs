@@ -146,7 +146,7 @@ pub(super) fn which<'t>(report: &mut Report<'t>, table: &Table<'t>) -> Option<Wh
         (Some(pattern), None) => pattern.full_text(report).map(|text| Which::Match(text.to_owned())),
         (None, Some(name)) => name.full_text(report).map(|text| Which::Name(text.to_owned())),
         (Some(_), Some(name)) => {
-            let help = "keep one: `match` selects by a regular expression, `name` exactly one thing".to_owned();
+            let help = "keep one: `match` selects by a regular expression, `name` exactly one".to_owned();
             report.refuse(&name.key, "the entry has both `match` and `name`", Some(help));
             None
         }

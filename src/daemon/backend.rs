@@ -54,6 +54,7 @@ impl Daemon {
             lag_records: partitions().try_fold(0_u64, |sum, one| Some(sum.saturating_add(one.lag_records?))),
             lag_ms: partitions().filter_map(|partition| partition.lag_ms).max(),
             source_contact_age_ms: partitions().filter_map(|partition| partition.source_contact_age_ms).max(),
+            groups: self.shown(config.name.as_str(), |shown| shown.groups_summary(side, &config.name)).flatten(),
             producer_id: record.as_ref().map(|record| record.producer_id.0),
             producer_epoch: record.as_ref().map(|record| record.producer_epoch.0),
         }

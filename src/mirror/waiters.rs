@@ -67,3 +67,6 @@ impl Live {
         drop(place);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,6 +118,11 @@ table! {
          before they changed.";
     GROUP_COMMITS_TOTAL = "causeway_group_commits_total", Counter, "positions", ["link"],
         "Positions of consumer groups that were committed on the target.";
+    REHEARSAL_AGE_SECONDS = "causeway_rehearsal_age_seconds", Gauge, "seconds", ["link"],
+        "Time since the next records of groups were last compared on both sides.";
+    REHEARSED_POSITIONS = "causeway_rehearsed_positions", Gauge, "positions", ["link", "outcome"],
+        "Positions of the last rehearsal: matching, at_end (nothing to read on either side), not_compared (deleted on \
+         one side meanwhile) or mismatching.";
     MEMORY_BUDGET_USED_BYTES = "causeway_memory_budget_used_bytes", Gauge, "bytes", ["link"],
         "Memory held by records on their way.";
     MEMORY_BUDGET_MAX_BYTES = "causeway_memory_budget_max_bytes", Gauge, "bytes", ["link"],

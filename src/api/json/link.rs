@@ -53,12 +53,62 @@ pub struct Link {
     /// The longest time since the source last answered about any partition, milliseconds.
     #[serde(default)]
     pub source_contact_age_ms: Option<u64>,
+    /// Its consumer groups; `null` without any selected, or before anything is known.
+    #[serde(default)]
+    pub groups: Option<LinkGroups>,
     /// The link's data producer id, which marks every batch it writes; `null` before the first start.
     #[serde(default)]
     pub producer_id: Option<i64>,
     /// The epoch of that producer id; rises only at promote and fail over.
     #[serde(default)]
     pub producer_epoch: Option<i16>,
+}
+
+/// The consumer groups of a link in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkGroups {
+    /// How many are synchronised.
+    pub groups: u64,
+    /// Their positions in mirrored topics.
+    pub positions: u64,
+    /// Of these: the target has the translated position.
+    pub synced: u64,
+    /// Of these: read further at the source than is copied.
+    pub ahead_of_data: u64,
+    /// Of these: not written yet.
+    pub pending: u64,
+    /// Of these: the group has members on the target.
+    pub active_on_target: u64,
+    /// Of these: somebody else committed another position on the target.
+    pub conflict: u64,
+    /// Of these: older than the offset map.
+    pub below_map: u64,
+    /// Of these: came from the target by a link in the other direction.
+    pub from_target: u64,
+    /// Of these: the target did not take it.
+    pub failed: u64,
+    /// How long ago everything was read at the source and was on the target, milliseconds; `null`: not yet, or told by
+    /// the daemon that keeps the link only.
+    pub complete_age_ms: Option<u64>,
+    /// The last comparison of next records; `null`: none yet, or told by the daemon that keeps the link only.
+    pub rehearsal: Option<LinkRehearsal>,
+}
+
+/// The last comparison of the next records of groups on both sides.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkRehearsal {
+    /// How long ago, milliseconds.
+    pub age_ms: u64,
+    /// Positions whose next record is the same on both sides.
+    pub matching: u64,
+    /// Positions at the end of both sides.
+    pub at_end: u64,
+    /// Positions of which nothing can be said: one side has deleted records there meanwhile.
+    pub not_compared: u64,
+    /// Positions whose next record differs.
+    pub mismatching: u64,
+    /// Some of them.
+    pub mismatches: Vec<String>,
 }
 
 /// What a link as a whole does.

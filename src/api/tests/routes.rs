@@ -206,11 +206,16 @@ async fn the_description_names_every_path_and_every_field() {
     let server = start(settings()).await;
     let description = server.get("/openapi.json").await.json();
     for (path, methods) in description["paths"].as_object().unwrap() {
-        let path = path.replace("{link}", "onprem-to-aws").replace("{topic}", "orders");
+        let path = path.replace("{link}", "onprem-to-aws").replace("{topic}", "orders").replace("{group}", "billing");
         for (method, about) in methods.as_object().unwrap() {
             let answer = match method.as_str() {
                 "get" => {
-                    server.get(&format!("{path}{}", if path.ends_with("translate") { TRANSLATE } else { "" })).await
+                    server
+                        .get(&format!(
+                            "{path}{}",
+                            if path.ends_with("translate") || path.ends_with("await") { TRANSLATE } else { "" }
+                        ))
+                        .await
                 }
                 "post" => server.order(&path, r#"{"topics":["audit.log"],"with":"retry"}"#).await,
                 other => panic!("{other}"),
@@ -260,4 +265,54 @@ fn assert_fields(description: &Value, schema: &Value, value: &Value, place: &str
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+#[tokio::test]
+async fn groups_are_listed_and_shown() {
+    let server = start(settings()).await;
+    let listed = server.get("/v1/links/onprem-to-aws/groups").await.json();
+    assert_eq!(listed["groups"].as_array().unwrap().len(), 2);
+    let one = server.get("/v1/links/onprem-to-aws/groups/billing").await.json();
+    assert_eq!((one["group"].as_str(), one["kind"].as_str()), (Some("billing"), Some("consumer")));
+    assert_eq!(one["offsets"][1]["conflict"], true);
+    let none = server.get("/v1/links/onprem-to-aws/groups/biling").await;
+    assert_eq!((none.status, none.json()["error"]["code"].as_str()), (404, Some("unknown_group")));
+    assert!(none.body.contains("did you mean `billing`?"), "{}", none.body);
+}
+
+#[tokio::test]
+async fn many_positions_are_translated_at_once_and_without_a_token() {
+    let server = start(settings()).await;
+    let path = "/v1/links/onprem-to-aws/translate";
+    let position = |topic: &str, offset: i64| json!({"topic": topic, "partition": 0, "offset": offset});
+    let body = json!({"positions": [position("orders", 1), position("orders.eu", 500)]}).to_string();
+    let answer = server.post(path, "", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let translations = answer.json()["translations"].clone();
+    assert_eq!(translations[0]["translation"], "below_map");
+    assert_eq!((&translations[1]["topic"], &translations[1]["target_offset"]), (&json!("orders.eu"), &json!(498)));
+    for (body, code) in [
+        (json!({"positions": [position("orders", 1), position("nothing", 1)]}), "unknown_topic"),
+        (json!({"positions": [position("orders", -1)]}), "bad_parameter"),
+        (json!({"positions": [{"topic": "orders", "partition": 7, "offset": 1}]}), "unknown_partition"),
+        (json!({"positions": vec![position("o", 1); 5001]}), "bad_parameter"),
+        (json!({"position": []}), "bad_body"),
+    ] {
+        assert_eq!(server.post(path, "", &body.to_string()).await.json()["error"]["code"], code);
+    }
+}
+
+#[tokio::test]
+async fn an_offset_is_waited_for_as_long_as_its_caller_says() {
+    let mut settings = settings();
+    settings.limits.answer_time = std::time::Duration::from_millis(1);
+    let server = start(settings).await;
+    let path = |offset: i64, more: &str| {
+        format!("/v1/links/onprem-to-aws/await?topic=orders&partition=0&offset={offset}{more}")
+    };
+    assert_eq!(server.get(&path(5, "")).await.json()["reached"], true);
+    let late = server.get(&path(1004, "&timeout=20ms")).await.json();
+    assert_eq!((&late["reached"], &late["missing"]), (&json!(false), &json!(5)));
+    assert_eq!(server.get(&path(5, "&timeout=11m")).await.status, 400);
+    assert_eq!(server.get(&path(5, "&timeout=soon")).await.status, 400);
 }

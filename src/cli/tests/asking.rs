@@ -147,3 +147,31 @@ fn messages_can_not_steer_the_terminal() {
     let done = Daemon::start_over(backend, false).command(&["status"]);
     assert!(done.stdout.contains("broker says \u{fffd}[2Jboo"), "{}", done.stdout);
 }
+
+#[test]
+fn groups_are_listed_and_one_is_shown() {
+    let daemon = Daemon::start();
+    let all = daemon.command(&["groups"]);
+    assert_eq!(all.code, 0, "{}", all.stderr);
+    assert!(all.stdout.contains("onprem-to-aws  billing  dr.billing  consumer          2  conflict"), "{}", all.stdout);
+    let one = daemon.command(&["groups", "billing", "--link", "onprem-to-aws"]);
+    assert!(one.stdout.starts_with("billing of onprem-to-aws: consumer group, dr.billing on the target\n"));
+    assert!(one.stdout.contains("orders          1           1042           1040  exact"), "{}", one.stdout);
+}
+
+#[test]
+fn waiting_ends_well_or_says_how_far_it_is() {
+    let daemon = Daemon::start();
+    let ask = |offset: &str| {
+        let link = ["await", "--link", "onprem-to-aws", "--topic", "orders", "--partition", "0"];
+        daemon.command(&[&link[..], &["--offset", offset, "--timeout", "10ms"]].concat())
+    };
+    let there = ask("500");
+    assert_eq!(
+        (there.code, there.stdout.as_str()),
+        (0, "orders-0 source offset 500 is on the target, at target offset 498\n")
+    );
+    let late = ask("1004");
+    assert_eq!((late.code, late.stdout.as_str()), (1, ""));
+    assert!(late.stderr.contains("the copy is at source offset 1000, 5 offsets short"), "{}", late.stderr);
+}

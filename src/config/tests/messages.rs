@@ -49,7 +49,7 @@ error: unknown key `topcs`
 8 | topcs = …
   | ^^^^^
   = key: link.l.topcs
-  = help: did you mean `topics`? allowed here: source, target, offsets, start, rate, mirrormaker_topics, protect, own_principals, topics, sync, tuning
+  = help: did you mean `topics`? allowed here: source, target, offsets, start, rate, mirrormaker_topics, protect, own_principals, topics, groups, sync, tuning
 
 causeway.toml has 3 errors"#;
     let error = parse(&text).unwrap_err();
@@ -204,8 +204,9 @@ const LINK: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "[[link.l.groups]]\nmatch = \".*\"",
-        &["7:3 link.l.groups: synchronising consumer groups (`[[link.NAME.groups]]`) is not available yet"],
+        "[[link.l.groups]]\nmatch = \"a(\"",
+        &["8:9 link.l.groups[0].match: `match` is not a regular expression: unclosed group \
+                     (the syntax is that of https://docs.rs/regex; write a dot as `\\\\.`)"],
     ),
     (
         "tuning = { buffer_max = \"4 MiB\", inbox_max = \"5 MiB\", fetch_connections = 0 }",
@@ -247,7 +248,7 @@ const ENTRIES: &[(&str, &[&str])] = &[
     (
         "match = \"a\"\nname = \"a\"",
         &["9:1 link.l.topics[0].name: the entry has both `match` and `name` \
-                   (keep one: `match` selects by a regular expression, `name` exactly one topic)"],
+                   (keep one: `match` selects by a regular expression, `name` exactly one)"],
     ),
     (
         "match = \"a(\"\nexclude = [\"ok\",\n  \"b[\"]",

@@ -2,13 +2,13 @@ use uuid::Uuid;
 
 use crate::store::form::{encode_key, encode_value};
 use crate::store::{
-    DaemonRecord, Key, LinkRecord, LinkState, MapRecord, PartitionState, PlanRecord, PositionRecord, RequestAction,
-    RequestRecord, ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord,
-    TopicState, Value, parse,
+    AclEntry, AclsRecord, DaemonRecord, GroupPositionRecord, GroupRecord, Key, LinkRecord, LinkState, MapRecord,
+    PartitionState, PlanRecord, PositionRecord, RequestAction, RequestRecord, ResolutionRecord, SettingsRecord,
+    StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord, TopicState, Value, parse,
 };
 use crate::types::{
-    LeaderEpoch, LinkName, PartitionIndex, ProducerEpoch, ProducerId, ResolveVerb, Sequence, SourceOffset,
-    TargetOffset, TopicId, TopicName,
+    GroupKind, GroupName, GroupPositionState, LeaderEpoch, LinkName, PartitionIndex, ProducerEpoch, ProducerId,
+    ResolveVerb, Sequence, SourceOffset, TargetOffset, TopicId, TopicName,
 };
 
 fn source(offset: i64) -> SourceOffset {
@@ -43,6 +43,44 @@ pub(super) fn topic_record() -> TopicRecord {
         start_partitions: 4,
         settings: SettingsRecord::default(),
         stop: Some(stop()),
+    }
+}
+
+fn acls_key() -> Key {
+    Key::Acls { link: LinkName::new("a-to-b").unwrap(), topic: TopicName::new("orders").unwrap() }
+}
+
+fn acls_record() -> AclsRecord {
+    let entry = |principal: &str, is_denied| AclEntry {
+        principal: principal.to_owned(),
+        host: "*".to_owned(),
+        operation: "Read".to_owned(),
+        is_denied,
+    };
+    AclsRecord {
+        target_topic: TopicName::new("dr.orders").unwrap(),
+        copied: [entry("User:app", false)].into(),
+        protecting: [entry("User:writer", true)].into(),
+    }
+}
+
+fn group_name() -> GroupName {
+    GroupName::new("").unwrap()
+}
+
+fn group_record() -> GroupRecord {
+    let position = |partition, committed| GroupPositionRecord {
+        partition,
+        source_offset: source(1042),
+        committed,
+        state: GroupPositionState::AheadOfData,
+    };
+    let positions = vec![position(0, Some(target(1040))), position(1, None)];
+    GroupRecord {
+        target_group: GroupName::new("dr billing").unwrap(),
+        kind: GroupKind::Consumer,
+        message: None,
+        positions: [(TopicName::new("orders").unwrap(), positions)].into(),
     }
 }
 
@@ -115,9 +153,11 @@ fn every_kind() -> Vec<(Key, Value)> {
         (Key::Plan { link: l3, topic: t3, partition }, Value::Plan(plan)),
         (Key::Map { link: l4, topic: t4, partition, chunk: 5 }, Value::Map(MapRecord { runs: "AA".to_owned() })),
         (Key::Resolution { link: l5, topic: t5, partition }, Value::Resolution(resolution)),
+        (Key::Group { link: link.clone(), group: group_name() }, Value::Group(group_record())),
         (Key::Takeover { shard: 3 }, Value::Takeover(TakeoverRecord { daemon: "one".to_owned(), nonce: id })),
         (Key::Request { link, id }, Value::Request(request)),
         (Key::Daemon { id: "one".to_owned() }, Value::Daemon(daemon)),
+        (acls_key(), Value::Acls(acls_record())),
     ]
 }
 
@@ -144,9 +184,11 @@ fn stored_keys_never_change() {
             r#"{"type":"plan","link":"a-to-b","topic":"orders","partition":2}"#,
             r#"{"type":"map","link":"a-to-b","topic":"orders","partition":2,"chunk":5}"#,
             r#"{"type":"resolution","link":"a-to-b","topic":"orders","partition":2}"#,
+            r#"{"type":"group","link":"a-to-b","group":""}"#,
             r#"{"type":"takeover","shard":3}"#,
             r#"{"type":"request","link":"a-to-b","id":"00000000-0000-0000-0000-000000000004"}"#,
             r#"{"type":"daemon","id":"one"}"#,
+            r#"{"type":"acls","link":"a-to-b","topic":"orders"}"#,
         ]
     );
 }

@@ -50,6 +50,7 @@ fn what_one_owner_writes_together_lies_in_one_shard() {
         Key::Link { link: link.clone() },
         Key::Topic { link: link.clone(), topic: topic.clone() },
         Key::Resolution { link: link.clone(), topic, partition },
+        Key::Group { link: link.clone(), group: crate::types::GroupName::new("billing").unwrap() },
         Key::Request { link: link.clone(), id: uuid::Uuid::nil() },
     ] {
         assert_eq!(of_key(&key), of_link(&link));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::decide::{Judgement, Standing, Terms, Topics, judge};
+use super::rehearsal::Rehearsal;
 use super::report::GroupsSummary;
 use super::tag::Tag;
 use super::{Maps, Side};
@@ -46,6 +47,12 @@ pub(super) struct Memory {
     /// The group up to which records were stored last.
     pub(super) stored_up_to: Option<GroupName>,
     pub(super) summary: GroupsSummary,
+    /// What the last rehearsal found.
+    pub(super) rehearsal: Option<Rehearsal>,
+    /// What it found that should not be.
+    pub(super) mismatch: Option<String>,
+    /// The group up to which positions were compared last.
+    pub(super) rehearsed_up_to: Option<GroupName>,
 }
 
 /// One group of the source.

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::GroupSync;
 use super::memory::{Known, Memory};
+use super::rehearsal::Rehearsal;
 use crate::store::{GroupRecord, View};
 use crate::types::{
     GroupKind, GroupName, GroupPositionState as State, LinkName, PartitionIndex, SourceOffset, TargetOffset,
@@ -53,6 +54,8 @@ pub struct GroupsSummary {
     pub problems: Vec<String>,
     /// How long ago everything was read and written last; `None`: not yet.
     pub complete_age: Option<Duration>,
+    /// What the last rehearsal found; `None`: there was none yet.
+    pub rehearsal: Option<Rehearsal>,
 }
 
 impl GroupSync {
@@ -104,7 +107,7 @@ impl Known {
                 Some("a share group: what it has read is not one offset, so it is not synchronised".to_owned())
             }
             (None, GroupKind::Streams) => Some(
-                "a group of the Streams protocol: its offsets are of no use without its state, so it is not synchronised"
+                "a group of the Streams protocol: offsets are of no use without its state, so it is not synchronised"
                     .to_owned(),
             ),
             (None, GroupKind::Other) => Some("of an unknown kind, so it is not synchronised".to_owned()),
@@ -185,7 +188,8 @@ impl Memory {
                 *troubles.entry(trouble).or_default() += 1;
             }
         }
-        let mut problems: Vec<String> = self.problems.values().cloned().chain(troubles.into_keys()).collect();
+        let known = self.problems.values().chain(&self.mismatch).cloned();
+        let mut problems: Vec<String> = known.chain(troubles.into_keys()).collect();
         problems.sort();
         problems.dedup();
         let more = problems.len().saturating_sub(PROBLEMS_MAX);
@@ -195,6 +199,7 @@ impl Memory {
         }
         summary.problems = problems;
         summary.complete_age = self.complete_at.map(|at| now.duration_since(at));
+        summary.rehearsal.clone_from(&self.rehearsal);
         self.summary = summary;
     }
 }

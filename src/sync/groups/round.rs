@@ -27,12 +27,16 @@ const RETENTION_DEFAULT: Duration = Duration::from_hours(24);
 /// How often it is asked how long they live.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(5);
 
+/// How often positions are rehearsed.
+const REHEARSAL_INTERVAL: Duration = Duration::from_mins(1);
+
 /// When things that are not done every round were begun last.
 #[derive(Debug, Default)]
 struct Begun {
     brokers: Option<Instant>,
     store: Option<Instant>,
     retention: Option<Instant>,
+    rehearsal: Option<Instant>,
 }
 
 /// Whether it is time to begin again; if so, it counts as begun.
@@ -105,6 +109,11 @@ impl GroupSync {
 
         let is_write = |errand| matches!(errand, Errand::Write(_) | Errand::Locate);
         self.conclude_round(start, all_written && !lanes.is_any_busy(is_write));
+        let is_complete = self.memory().complete_at.is_some();
+        if is_complete && is_due(&mut begun.rehearsal, REHEARSAL_INTERVAL, start) {
+            let topics = Arc::clone(topics);
+            lanes.start(Errand::Rehearse, async move { self.rehearse(&topics).await });
+        }
         if is_due(&mut begun.store, STORE_INTERVAL, start) {
             let gone = self.memory().forget_gone(start);
             lanes.start(Errand::Store, self.store(lease, gone));
@@ -142,9 +151,7 @@ impl GroupSync {
                     let of = what.strip_prefix(verb).and_then(|broker| broker.parse().ok()).map(BrokerId);
                     of.is_none_or(|broker| brokers.contains(&broker))
                 });
-                drop(
-                    self.desks.lock().map(|mut desks| desks.retain(|(of, id), _| *of != side || brokers.contains(id))),
-                );
+                self.desks().retain(|(of, id), _| *of != side || brokers.contains(id));
                 memory.brokers.insert(side, brokers);
                 None
             }
@@ -248,6 +255,19 @@ impl GroupSync {
         if let Some(at) = memory.complete_at {
             let age = now.duration_since(at).as_secs_f64();
             metrics.set(names::GROUP_SYNC_AGE_SECONDS, &[("link", link)], age);
+        }
+        if let Some(rehearsal) = &memory.rehearsal {
+            let age = now.duration_since(rehearsal.at).as_secs_f64();
+            metrics.set(names::REHEARSAL_AGE_SECONDS, &[("link", link)], age);
+            let outcomes = [
+                ("matching", rehearsal.matching),
+                ("at_end", rehearsal.at_end),
+                ("not_compared", rehearsal.not_compared),
+                ("mismatching", rehearsal.mismatching),
+            ];
+            for (outcome, positions) in outcomes {
+                metrics.set(names::REHEARSED_POSITIONS, &[("link", link), ("outcome", outcome)], count(positions));
+            }
         }
         metrics.set(names::GROUPS, &[("link", link)], count(memory.summary.groups));
         for state in GroupPositionState::ALL {

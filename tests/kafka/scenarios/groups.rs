@@ -217,11 +217,12 @@ fn groups_are_told_without_the_source() {
     let there = wait_synced(&daemon, "survivor", &positions);
     // Records are stored every two seconds.
     std::thread::sleep(Duration::from_secs(5));
-    source.node(0).kill();
+    source.node(1).kill();
     daemon.restart_after_kill();
     let told = wait_for("the group without its source", RECOVERY, || {
         let told = group(&daemon, "survivor");
-        (field(&told, "target_offset") == there).then_some(told)
+        let is_looked_up = field(&told, "committed_on_target") == there && is_all(&told, "synced");
+        (is_looked_up && field(&told, "target_offset") == there).then_some(told)
     });
     assert_eq!(field(&told, "source_offset"), positions, "{told}");
     assert_eq!(field(&told, "committed_on_target"), there, "{told}");
@@ -233,5 +234,45 @@ fn groups_are_told_without_the_source() {
     let identities = |read: &Read| read[&0].iter().map(|(_, id)| id.clone()).collect::<Vec<_>>();
     let wanted: Vec<Identity> = log.iter().skip(here[&0].len()).take(30).map(Identity::of).collect();
     assert_eq!(identities(&member.leave())[..30], wanted[..]);
+    daemon.stop();
+}
+
+/// A thousand callers wait for one record, and all of them hear of it soon after it is there.
+#[test]
+#[ignore = "needs real Kafka: run with -- --ignored"]
+fn a_thousand_wait_for_one_record() {
+    use std::io::{Read as _, Write as _};
+
+    let on = shared();
+    on.source.admin().create_topic("awaited", 1, &[]);
+    Workload::new(&on.source.bootstrap(), "awaited", 1).write(10);
+    let mut daemon = Daemon::start("groups-1", &config("awaited", on.source, on.target));
+    Judge::new(on.source, on.target, &["awaited"]).wait();
+    let there = daemon.command(&["await", "--topic", "awaited", "--partition", "0", "--offset", "9"]);
+    assert!(there.status.success(), "{there:?}");
+    let late =
+        daemon.command(&["await", "--topic", "awaited", "--partition", "0", "--offset", "10", "--timeout", "1s"]);
+    assert_eq!(late.status.code(), Some(1), "{late:?}");
+    let mut waiting: Vec<_> = (0..1_000)
+        .map(|_| {
+            let mut caller = daemon.connect();
+            let path = format!("/v1/links/{LINK}/await?topic=awaited&partition=0&offset=10&timeout=5m");
+            write!(caller, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+            caller
+        })
+        .collect();
+    let before = daemon.usage().cpu_seconds;
+    std::thread::sleep(Duration::from_secs(5));
+    let idle = daemon.usage().cpu_seconds - before;
+    let begin = std::time::Instant::now();
+    Workload { name: "next".into(), ..Workload::new(&on.source.bootstrap(), "awaited", 1) }.write(1);
+    let mut answers = 0;
+    for caller in &mut waiting {
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).unwrap();
+        answers += i32::from(answer.contains("\"reached\":true"));
+    }
+    eprintln!("1,000 waited: {idle:.2} CPU s in 5 s, all told {:?} after the write began", begin.elapsed());
+    assert_eq!(answers, 1_000);
     daemon.stop();
 }

@@ -36,7 +36,10 @@ pub enum ApiError {
         nearest: Option<String>,
     },
     /// The link knows no such group.
-    #[error("link `{link}` knows no group `{group}` with positions in mirrored topics{}", did_you_mean(.nearest.as_deref()))]
+    #[error(
+        "link `{link}` knows no group `{group}` with positions in mirrored topics{}",
+        did_you_mean(.nearest.as_deref())
+    )]
     UnknownGroup {
         /// The link.
         link: String,

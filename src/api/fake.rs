@@ -178,7 +178,7 @@ impl Backend for FakeBackend {
                 reached,
                 source_position: Some(source(1000)),
                 missing: Some(offset.plus(1).distance_from(source(1000))),
-                target_offset: reached.then(|| TargetOffset::new(offset.get().saturating_sub(2)).unwrap()),
+                target_offset: reached.then(|| TargetOffset::new((offset.get() - 2).max(0)).unwrap()),
                 waited_ms: 5,
             })
         })

@@ -108,12 +108,15 @@ enum Side {
     Target,
 }
 
+/// Where brokers are asked about their groups.
+type Desks = BTreeMap<(Side, BrokerId), Arc<GroupDesk>>;
+
 /// The control loop over the groups of one link. Runs where the link's shard is owned.
 pub struct GroupSync {
     settings: GroupSettings,
     parts: GroupParts,
     memory: Mutex<Memory>,
-    desks: Mutex<BTreeMap<(Side, BrokerId), Arc<GroupDesk>>>,
+    desks: Mutex<Desks>,
 }
 
 impl GroupSync {
@@ -140,9 +143,13 @@ impl GroupSync {
         }
     }
 
+    fn desks(&self) -> MutexGuard<'_, Desks> {
+        self.desks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The place to ask a broker about its groups; the same one as long as the broker is there.
     fn desk(&self, side: Side, broker: BrokerId) -> Arc<GroupDesk> {
-        let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desks = self.desks();
         let desk = desks.entry((side, broker)).or_insert_with(|| Arc::new(self.cluster(side).group_desk(broker)));
         Arc::clone(desk)
     }

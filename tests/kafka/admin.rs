@@ -21,10 +21,12 @@ use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
+use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::{
     AlterUserScramCredentialsRequest, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteAclsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeAclsRequest, DescribeConfigsRequest,
-    IncrementalAlterConfigsRequest, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader, TopicName,
+    DeleteAclsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeAclsRequest, DescribeConfigsRequest, GroupId,
+    IncrementalAlterConfigsRequest, MetadataRequest, MetadataResponse, OffsetCommitRequest, RequestHeader,
+    ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
@@ -245,6 +247,22 @@ impl Admin {
         let request = AlterUserScramCredentialsRequest::default().with_upsertions(vec![upsertion]);
         let answer = self.ask(&request, 0).expect("AlterUserScramCredentials");
         answer.results.iter().for_each(|r| assert_eq!(r.error_code, 0, "{:?}", r.error_message));
+    }
+
+    /// Commits a position of a group from outside of it.
+    pub fn commit_offset(&self, group: &str, topic: &str, partition: i32, offset: i64) {
+        let of_partition =
+            OffsetCommitRequestPartition::default().with_partition_index(partition).with_committed_offset(offset);
+        let of_topic =
+            OffsetCommitRequestTopic::default().with_name(name_of(topic)).with_partitions(vec![of_partition]);
+        let request = OffsetCommitRequest::default()
+            .with_group_id(GroupId(text(group)))
+            .with_generation_id_or_member_epoch(-1)
+            .with_topics(vec![of_topic]);
+        wait_for(&format!("a commit of {group}"), LIMIT, || {
+            let answer = self.ask(&request, 8).ok()?;
+            answer.topics.iter().all(|t| t.partitions.iter().all(|p| p.error_code == 0)).then_some(())
+        });
     }
 
     fn topic(&self, topic: &str) -> Option<MetadataResponseTopic> {

@@ -19,6 +19,7 @@ mod broker_killed;
 mod compaction;
 mod drift;
 mod groups;
+mod groups_many;
 mod harness_self_test;
 #[cfg(feature = "test-hazards")]
 mod hazards;

@@ -48,9 +48,8 @@ pub(super) fn read_many(cluster: &Cluster, asked: &[GroupName], response: Offset
         response.groups.into_iter().map(|group| (group.group_id.to_string(), group)).collect();
     for group in asked {
         let answer = match told.remove(group.as_str()) {
-            Some(told) => accepted(cluster, group, told.error_code).map(|is_there| match is_there {
-                true => told.topics.into_iter().flat_map(of_topic).collect(),
-                false => GroupOffsets::new(),
+            Some(told) => accepted(cluster, group, told.error_code).map(|is_there| {
+                if is_there { told.topics.into_iter().flat_map(of_topic).collect() } else { GroupOffsets::new() }
             }),
             None => accepted(cluster, group, whole).and_then(|_| Err(cluster.left_out(FETCH, group.as_str()))),
         };

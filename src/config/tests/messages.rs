@@ -49,7 +49,7 @@ error: unknown key `topcs`
 8 | topcs = …
   | ^^^^^
   = key: link.l.topcs
-  = help: did you mean `topics`? allowed here: source, target, offsets, start, rate, mirrormaker_topics, protect, own_principals, topics, sync, tuning
+  = help: did you mean `topics`? allowed here: source, target, offsets, start, rate, mirrormaker_topics, protect, own_principals, topics, groups, sync, tuning
 
 causeway.toml has 3 errors"#;
     let error = parse(&text).unwrap_err();

@@ -2,9 +2,9 @@ use uuid::Uuid;
 
 use crate::store::form::{encode_key, encode_value};
 use crate::store::{
-    DaemonRecord, GroupPositionRecord, GroupRecord, Key, LinkRecord, LinkState, MapRecord, PartitionState, PlanRecord,
-    PositionRecord, RequestAction, RequestRecord, ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord,
-    TakeoverRecord, TopicRecord, TopicState, Value, parse,
+    AclEntry, AclsRecord, DaemonRecord, GroupPositionRecord, GroupRecord, Key, LinkRecord, LinkState, MapRecord,
+    PartitionState, PlanRecord, PositionRecord, RequestAction, RequestRecord, ResolutionRecord, SettingsRecord,
+    StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord, TopicState, Value, parse,
 };
 use crate::types::{
     GroupKind, GroupName, GroupPositionState, LeaderEpoch, LinkName, PartitionIndex, ProducerEpoch, ProducerId,
@@ -43,6 +43,24 @@ pub(super) fn topic_record() -> TopicRecord {
         start_partitions: 4,
         settings: SettingsRecord::default(),
         stop: Some(stop()),
+    }
+}
+
+fn acls_key() -> Key {
+    Key::Acls { link: LinkName::new("a-to-b").unwrap(), topic: TopicName::new("orders").unwrap() }
+}
+
+fn acls_record() -> AclsRecord {
+    let entry = |principal: &str, is_denied| AclEntry {
+        principal: principal.to_owned(),
+        host: "*".to_owned(),
+        operation: "Read".to_owned(),
+        is_denied,
+    };
+    AclsRecord {
+        target_topic: TopicName::new("dr.orders").unwrap(),
+        copied: [entry("User:app", false)].into(),
+        protecting: [entry("User:writer", true)].into(),
     }
 }
 
@@ -144,6 +162,7 @@ fn every_kind() -> Vec<(Key, Value)> {
         (Key::Takeover { shard: 3 }, Value::Takeover(TakeoverRecord { daemon: "one".to_owned(), nonce: id })),
         (Key::Request { link, id }, Value::Request(request)),
         (Key::Daemon { id: "one".to_owned() }, Value::Daemon(daemon)),
+        (acls_key(), Value::Acls(acls_record())),
     ]
 }
 
@@ -170,9 +189,11 @@ fn stored_keys_never_change() {
             r#"{"type":"plan","link":"a-to-b","topic":"orders","partition":2}"#,
             r#"{"type":"map","link":"a-to-b","topic":"orders","partition":2,"chunk":5}"#,
             r#"{"type":"resolution","link":"a-to-b","topic":"orders","partition":2}"#,
+            r#"{"type":"group","link":"a-to-b","group":""}"#,
             r#"{"type":"takeover","shard":3}"#,
             r#"{"type":"request","link":"a-to-b","id":"00000000-0000-0000-0000-000000000004"}"#,
             r#"{"type":"daemon","id":"one"}"#,
+            r#"{"type":"acls","link":"a-to-b","topic":"orders"}"#,
         ]
     );
 }

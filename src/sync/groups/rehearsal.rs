@@ -148,7 +148,7 @@ pub(super) fn weigh(
     let missed = |record: &Record, at: TargetOffset| {
         let from = record.offset;
         Finding::Mismatch(format!(
-            "the target's position {target} lies behind record {at}, which is source record {from}, the next one to read"
+            "the target's position {target} lies behind record {at}, source record {from}, the next one to read"
         ))
     };
     match (here, there) {

@@ -107,7 +107,7 @@ impl Known {
                 Some("a share group: what it has read is not one offset, so it is not synchronised".to_owned())
             }
             (None, GroupKind::Streams) => Some(
-                "a group of the Streams protocol: its offsets are of no use without its state, so it is not synchronised"
+                "a group of the Streams protocol: offsets are of no use without its state, so it is not synchronised"
                     .to_owned(),
             ),
             (None, GroupKind::Other) => Some("of an unknown kind, so it is not synchronised".to_owned()),

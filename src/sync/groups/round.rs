@@ -151,9 +151,7 @@ impl GroupSync {
                     let of = what.strip_prefix(verb).and_then(|broker| broker.parse().ok()).map(BrokerId);
                     of.is_none_or(|broker| brokers.contains(&broker))
                 });
-                drop(
-                    self.desks.lock().map(|mut desks| desks.retain(|(of, id), _| *of != side || brokers.contains(id))),
-                );
+                self.desks().retain(|(of, id), _| *of != side || brokers.contains(id));
                 memory.brokers.insert(side, brokers);
                 None
             }

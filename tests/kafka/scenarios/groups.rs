@@ -221,7 +221,8 @@ fn groups_are_told_without_the_source() {
     daemon.restart_after_kill();
     let told = wait_for("the group without its source", RECOVERY, || {
         let told = group(&daemon, "survivor");
-        (field(&told, "target_offset") == there).then_some(told)
+        let is_looked_up = field(&told, "committed_on_target") == there && is_all(&told, "synced");
+        (is_looked_up && field(&told, "target_offset") == there).then_some(told)
     });
     assert_eq!(field(&told, "source_offset"), positions, "{told}");
     assert_eq!(field(&told, "committed_on_target"), there, "{told}");

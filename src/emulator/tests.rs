@@ -1,2 +1,8 @@
 mod clients;
-mod log;
+mod coordinators;
+mod fetching;
+mod hostile;
+mod making_smaller;
+mod producing;
+mod replicas;
+mod support;

@@ -212,8 +212,7 @@ pub fn commit(
 /// Offset and code of partition 0.
 pub fn position(wire: &mut Wire, group: &str, topic: &str, must_be_stable: bool) -> (i64, i16) {
     let topic = OffsetFetchRequestTopics::default().with_name(topic_name(topic)).with_partition_indexes(vec![0]);
-    let group =
-        OffsetFetchRequestGroup::default().with_group_id(GroupId(text(group))).with_topics(Some(vec![topic]));
+    let group = OffsetFetchRequestGroup::default().with_group_id(GroupId(text(group))).with_topics(Some(vec![topic]));
     let request = OffsetFetchRequest::default().with_groups(vec![group]).with_require_stable(must_be_stable);
     let answered = wire.call(&request, 8).groups.remove(0);
     assert_eq!(answered.error_code, 0);

@@ -60,11 +60,8 @@ fn all_positions_of_a_group_are_told_when_none_is_named(world: &mut World) {
     commit_outside(world, &group, &two, 2);
     let request = OffsetFetchRequest::default().with_group_id(GroupId(text(&group))).with_topics(None);
     let answer = world.wire.call(&request, 7);
-    let mut told: Vec<(String, i64)> = answer
-        .topics
-        .iter()
-        .map(|topic| (topic.name.to_string(), topic.partitions[0].committed_offset))
-        .collect();
+    let mut told: Vec<(String, i64)> =
+        answer.topics.iter().map(|topic| (topic.name.to_string(), topic.partitions[0].committed_offset)).collect();
     told.sort();
     let mut expected = vec![(one, 1), (two.clone(), 2)];
     expected.sort();

@@ -1,7 +1,9 @@
 //! Transactions: coordinator, markers, what readers see, offsets.
 
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
-use kafka_protocol::messages::txn_offset_commit_request::{TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic};
+use kafka_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, DescribeTransactionsRequest, EndTxnRequest, GroupId,
     ListTransactionsRequest, TransactionalId, TxnOffsetCommitRequest,
@@ -10,7 +12,6 @@ use kafka_protocol::messages::{
 use super::statements;
 use crate::batch::Batch;
 use crate::members::{Member, find_coordinator, group, position};
-use crate::runs::FORGETFUL;
 use crate::world::{World, text, topic_name, wait_until};
 
 const UNKNOWN_TOPIC: i16 = 3;
@@ -287,7 +288,8 @@ fn commit_offsets(world: &mut World, holder: &Holder, by: &Member, offset: i64) 
         .with_committed_offset(offset)
         .with_committed_leader_epoch(-1)
         .with_committed_metadata(Some(text("")));
-    let topic = TxnOffsetCommitRequestTopic::default().with_name(topic_name(&by.topic)).with_partitions(vec![partition]);
+    let topic =
+        TxnOffsetCommitRequestTopic::default().with_name(topic_name(&by.topic)).with_partitions(vec![partition]);
     let request = TxnOffsetCommitRequest::default()
         .with_transactional_id(TransactionalId(text(&holder.id)))
         .with_group_id(GroupId(text(&by.group)))
@@ -381,11 +383,7 @@ fn the_producer_id_changes_before_the_epochs_run_out(world: &mut World) {
                 if response.producer_epoch == 0 {
                     assert_eq!(last.epoch, i16::MAX - 1);
                 }
-                last = Holder {
-                    id: id.clone(),
-                    producer_id: response.producer_id.0,
-                    epoch: response.producer_epoch,
-                };
+                last = Holder { id: id.clone(), producer_id: response.producer_id.0, epoch: response.producer_epoch };
             }
         }
     }
@@ -419,6 +417,6 @@ fn an_id_that_nobody_uses_expires(world: &mut World) {
 }
 
 statements!(
-    &FORGETFUL;
+    &crate::runs::FORGETFUL;
     forgetful: an_id_that_nobody_uses_expires,
 );

@@ -3,12 +3,13 @@
 //! Owns: arguments, what is printed, exit codes.
 //! Promises: 0 done, 1 refused or failed, 2 usage or configuration; results go to stdout, all else to stderr; a reader
 //! that goes away (`causeway topics | head`) is not an error.
-//! Does not know: how a daemon works; all commands but `run` and `check` talk to its API.
+//! Does not know: how a daemon works; all commands but `demo`, `run` and `check` talk to its API.
 
 mod arguments;
 mod check;
 mod client;
 mod config_path;
+mod demo;
 mod error;
 mod human;
 mod manual;
@@ -60,6 +61,7 @@ pub(crate) fn execute(
 
 fn dispatch(command: Command, output: &mut Output<'_>) -> Result<(), CliError> {
     match command {
+        Command::Demo(options) => demo::demo(&options, output),
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check::check(&options, output),
         Command::Status(options) => status::status(&options, output),

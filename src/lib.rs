@@ -38,6 +38,7 @@
 //! | 8 | [`api`]: HTTP |
 //! | 9 | [`config`]: the file |
 //! | 10 | [`daemon`] |
+//! | 11 | [`demo`]: two emulated clusters, a workload, a daemon |
 //! | 12 | [`cli`] |
 //!
 //! # What a part does not know
@@ -79,5 +80,7 @@ pub mod api;
 pub mod config;
 
 pub mod daemon;
+
+pub mod demo;
 
 pub mod cli;

@@ -24,6 +24,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Shows it all in one process: two clusters in memory, a workload, a live link, the status page
+    Demo(DemoOptions),
     /// Runs the daemon in the foreground until SIGTERM or Ctrl-C
     Run(RunOptions),
     /// Tells whether a configuration will work: connections, versions, permissions, topic settings
@@ -62,6 +64,25 @@ pub(crate) struct ConfigOptions {
 pub(crate) struct RunOptions {
     #[command(flatten)]
     pub(crate) config: ConfigOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Nothing is installed and nothing is kept. Any Kafka client can use the two clusters meanwhile."
+)]
+pub(crate) struct DemoOptions {
+    /// First of three ports: source cluster, target cluster, status page; default: 19092, 29092 and 8480, or free ones where those are busy
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65533))]
+    pub(crate) port: Option<u16>,
+    /// Records written each second
+    #[arg(long, value_name = "RECORDS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rate: u32,
+    /// How many topics: plain, compressed, transactional and compacted ones in turn
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) topics: u16,
+    /// Decides the ids of clusters and topics, and what is written
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) seed: u64,
 }
 
 #[derive(Debug, Args)]

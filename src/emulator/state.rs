@@ -391,7 +391,12 @@ impl State {
 
 /// Settings of brokers that are the defaults of topics, under another name there.
 pub(crate) const INHERITED: &[(&str, &str)] = &[
+    ("log.cleaner.delete.retention.ms", "delete.retention.ms"),
     ("log.cleanup.policy", "cleanup.policy"),
+    ("log.retention.bytes", "retention.bytes"),
+    ("log.retention.ms", "retention.ms"),
+    ("log.roll.ms", "segment.ms"),
+    ("log.segment.bytes", "segment.bytes"),
     ("message.max.bytes", "max.message.bytes"),
     ("min.insync.replicas", "min.insync.replicas"),
 ];

@@ -58,7 +58,13 @@ impl Form {
 
 /// Sets up logs for the whole process: to stderr, filtered by `CAUSEWAY_LOG` (default `info`).
 pub fn set_up() -> Result<(), LogError> {
-    let filter = filter(std::env::var(FILTER_VARIABLE).ok().as_deref())?;
+    set_up_with("info")
+}
+
+/// The same with another filter for when `CAUSEWAY_LOG` says nothing.
+pub fn set_up_with(default: &str) -> Result<(), LogError> {
+    let asked = std::env::var(FILTER_VARIABLE).ok().filter(|text| !text.trim().is_empty());
+    let filter = filter(Some(asked.as_deref().unwrap_or(default)))?;
     subscriber(Form::of_stderr(), filter, BoxMakeWriter::new(std::io::stderr))
         .try_init()
         .map_err(|_| LogError::AlreadySetUp)

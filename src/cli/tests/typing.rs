@@ -80,7 +80,7 @@ fn help_and_version_are_results() {
 #[test]
 fn no_verb_of_a_later_time_is_shown() {
     let help = command(&["--help"]).stdout;
-    for verb in ["promote", "failover", "failback", "groups", "await", "drill", "verify", "import-mm2", "demo"] {
+    for verb in ["promote", "failover", "failback", "groups", "await", "drill", "verify", "import-mm2"] {
         assert!(!help.contains(verb), "{verb}");
     }
 }

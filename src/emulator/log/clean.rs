@@ -1,6 +1,7 @@
 //! Making a log smaller: retention takes whole segments, compaction takes records out of batches.
 //!
-//! Not as real brokers: markers are never taken out, and a pass always looks at everything below the active segment.
+//! Not as real brokers: a pass always looks at everything below the active segment, and a marker goes once it is older
+//! than `delete.retention.ms`, since the records that it aborted went in the same pass.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -102,12 +103,16 @@ impl Log {
         }
         let mut kept = VecDeque::with_capacity(self.batches.len());
         for stored in std::mem::take(&mut self.batches) {
-            if stored.header.last_offset() >= to || stored.marker.is_some() || stored.header.base_offset < self.start {
+            let age = now_ms.saturating_sub(stored.header.max_timestamp);
+            if stored.header.last_offset() >= to || stored.header.base_offset < self.start {
                 kept.push_back(stored);
-            } else {
+            } else if stored.marker.is_none() {
                 kept.extend(self.cleaned(stored, &pass));
+            } else if age <= settings.delete_retention_ms {
+                kept.push_back(stored);
             }
         }
+        self.producers.forget_aborted_below(to);
         self.batches = kept;
         self.cleaned_to = to;
         self.count_bytes();

@@ -1,0 +1,280 @@
+//! What is done to the source cluster: by librdkafka, as an application would do it.
+//!
+//! Topics of four kinds are written at a steady rate, and two consumer groups read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::Settings;
+use crate::emulator::{self, Cluster};
+use crate::tasks::TaskGroup;
+
+/// How often something is written.
+const TICK: Duration = Duration::from_millis(100);
+const TICKS_PER_SECOND: u32 = 10;
+const PARTITIONS: i32 = 3;
+/// How many customers there are in a compacted topic.
+const CUSTOMERS: u64 = 500;
+/// How long a transaction or a last delivery may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Each of so many transactions is aborted.
+const ABORTED_OF: u64 = 10;
+
+/// What is special about a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Plain,
+    Compressed,
+    Transactional,
+    Compacted,
+}
+
+/// One topic of the workload.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+}
+
+/// What was done so far.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    /// Records written; those of aborted transactions too.
+    pub(super) written: AtomicU64,
+    /// Records read by the groups.
+    pub(super) consumed: AtomicU64,
+}
+
+impl Kind {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Plain => "plain records",
+            Self::Compressed => "compressed with zstd",
+            Self::Transactional => "transactions, one in ten aborted",
+            Self::Compacted => "compacted: the newest record of each key",
+        }
+    }
+}
+
+impl Plan {
+    pub(super) fn create(&self, source: &Cluster) -> Result<(), String> {
+        let configs: &[(&str, &str)] = match self.kind {
+            Kind::Compacted => &[("cleanup.policy", "compact")],
+            Kind::Plain | Kind::Compressed | Kind::Transactional => &[],
+        };
+        source.create_topic(&self.name, PARTITIONS, 1, configs).map(|_| ())
+    }
+}
+
+/// Topics of all kinds, in turn.
+pub(super) fn plans(count: u16) -> Vec<Plan> {
+    let kinds = [
+        ("orders", Kind::Plain),
+        ("clicks", Kind::Compressed),
+        ("payments", Kind::Transactional),
+        ("customers", Kind::Compacted),
+    ];
+    let plan = |(index, (name, kind)): (u16, (&str, Kind))| {
+        let round = index / 4 + 1;
+        let name = if round == 1 { name.to_owned() } else { format!("{name}-{round}") };
+        Plan { name, kind }
+    };
+    (0..count).zip(kinds.into_iter().cycle()).map(plan).collect()
+}
+
+/// A cluster that holds little, however long it runs.
+pub(super) fn cluster(name: &str, seed: u64) -> emulator::Settings {
+    let small: BTreeMap<String, String> = [
+        ("log.segment.bytes", "1048576"),
+        ("log.retention.bytes", "16777216"),
+        ("log.retention.check.interval.ms", "5000"),
+        ("log.roll.ms", "30000"),
+        ("log.cleaner.delete.retention.ms", "60000"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect();
+    let name = name.replace(' ', "-");
+    emulator::Settings {
+        seed,
+        broker_settings: small,
+        compaction_interval: Duration::from_secs(10),
+        ..emulator::Settings::new(&name)
+    }
+}
+
+/// Begins to write and read.
+pub(super) fn start(
+    bootstrap: &str,
+    settings: Settings,
+    plans: &[Plan],
+    tasks: &TaskGroup,
+) -> Result<Arc<Work>, String> {
+    let work = Arc::new(Work::default());
+    let topics = u32::try_from(plans.len().max(1)).unwrap_or(u32::MAX);
+    for (plan, index) in plans.iter().zip(0_u32..) {
+        // What does not divide evenly goes to the first ones.
+        let share = settings.rate / topics + u32::from(index < settings.rate % topics);
+        let writer = Writer::new(bootstrap, plan, share, settings.seed).map_err(|error| error.to_string())?;
+        spawn(tasks, writer, Arc::clone(&work));
+    }
+    for group in ["billing", "audit"] {
+        let reader = reader(bootstrap, group, plans).map_err(|error| error.to_string())?;
+        let (work, group_tasks) = (Arc::clone(&work), tasks.clone());
+        tasks.spawn("read as a group", async move {
+            let reading = tokio::task::spawn_blocking(move || read(&reader, &work, &group_tasks));
+            let _ = reading.await;
+        });
+    }
+    Ok(work)
+}
+
+fn spawn(tasks: &TaskGroup, mut writer: Writer, work: Arc<Work>) {
+    let of = tasks.clone();
+    tasks.spawn("write to a topic", async move {
+        let writing = tokio::task::spawn_blocking(move || {
+            while !of.is_stopping() {
+                std::thread::sleep(TICK);
+                let records = writer.tick();
+                work.written.fetch_add(records, Ordering::Relaxed);
+            }
+            let _ = writer.producer.flush(Duration::from_secs(1));
+        });
+        let _ = writing.await;
+    });
+}
+
+/// Writes one topic.
+struct Writer {
+    producer: BaseProducer,
+    plan: Plan,
+    per_second: u32,
+    ticks: u32,
+    count: u64,
+    transactions: u64,
+    is_ready: bool,
+    seed: u64,
+}
+
+impl Writer {
+    fn new(bootstrap: &str, plan: &Plan, per_second: u32, seed: u64) -> Result<Self, KafkaError> {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", bootstrap)
+            .set("client.id", format!("demo-{}", plan.name))
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "20")
+            .set("queue.buffering.max.messages", "20000");
+        match plan.kind {
+            Kind::Plain | Kind::Compacted => {}
+            Kind::Compressed => {
+                config.set("compression.type", "zstd");
+            }
+            Kind::Transactional => {
+                config.set("transactional.id", format!("demo-{}", plan.name));
+            }
+        }
+        let producer = config.create()?;
+        let plan = plan.clone();
+        Ok(Self { producer, plan, per_second, ticks: 0, count: 0, transactions: 0, is_ready: false, seed })
+    }
+
+    /// Writes what is due, in a transaction where that is the topic's kind. Returns how many records that was.
+    fn tick(&mut self) -> u64 {
+        let due = self.per_second * (self.ticks % TICKS_PER_SECOND + 1) / TICKS_PER_SECOND;
+        let done = self.per_second * (self.ticks % TICKS_PER_SECOND) / TICKS_PER_SECOND;
+        self.ticks += 1;
+        let written = match self.plan.kind {
+            Kind::Transactional => self.transaction(due - done).unwrap_or_else(|error| {
+                tracing::warn!(topic = self.plan.name, %error, "a transaction of the workload failed");
+                let _ = self.producer.abort_transaction(PATIENCE);
+                0
+            }),
+            Kind::Plain | Kind::Compressed | Kind::Compacted => self.send_all(due - done),
+        };
+        self.producer.poll(Duration::ZERO);
+        written
+    }
+
+    fn transaction(&mut self, records: u32) -> Result<u64, KafkaError> {
+        if !self.is_ready {
+            self.producer.init_transactions(PATIENCE)?;
+            self.is_ready = true;
+        }
+        self.producer.begin_transaction()?;
+        let sent = self.send_all(records);
+        self.transactions += 1;
+        if self.transactions.is_multiple_of(ABORTED_OF) {
+            self.producer.abort_transaction(PATIENCE)?;
+        } else {
+            self.producer.commit_transaction(PATIENCE)?;
+        }
+        Ok(sent)
+    }
+
+    /// Returns how many were taken.
+    fn send_all(&mut self, records: u32) -> u64 {
+        (0..records).map(|_| u64::from(self.send())).sum()
+    }
+
+    /// Hands one record to librdkafka; `false` when its queue is full.
+    fn send(&mut self) -> bool {
+        self.count += 1;
+        let mixed = self.count.wrapping_add(self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+        let key = match self.plan.kind {
+            Kind::Compacted => format!("customer-{}", mixed % CUSTOMERS),
+            Kind::Plain | Kind::Compressed | Kind::Transactional => format!("{mixed:x}"),
+        };
+        let value = format!(r#"{{"number":{},"topic":"{}","amount":{}}}"#, self.count, self.plan.name, mixed % 10_000);
+        loop {
+            let record = BaseRecord::to(&self.plan.name).key(&key).payload(&value);
+            match self.producer.send(record) {
+                Ok(()) => return true,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if self.ticks > 0 => {
+                    self.producer.poll(TICK);
+                    if self.producer.in_flight_count() >= 20_000 {
+                        return false;
+                    }
+                }
+                Err((error, _)) => {
+                    tracing::warn!(topic = self.plan.name, %error, "a record of the workload was not taken");
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+fn reader(bootstrap: &str, group: &str, plans: &[Plan]) -> Result<BaseConsumer, KafkaError> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", group)
+        .set("client.id", format!("demo-{group}"))
+        .set("auto.offset.reset", "earliest")
+        .set("auto.commit.interval.ms", "1000")
+        .set("isolation.level", "read_committed")
+        .create()?;
+    let topics: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
+    consumer.subscribe(&topics)?;
+    Ok(consumer)
+}
+
+fn read(consumer: &BaseConsumer, work: &Work, tasks: &TaskGroup) {
+    while !tasks.is_stopping() {
+        match consumer.poll(TICK) {
+            Some(Ok(_)) => {
+                work.consumed.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(Err(error)) => tracing::debug!(%error, "a group of the workload can't read"),
+            None => {}
+        }
+    }
+}

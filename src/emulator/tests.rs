@@ -1,5 +1,5 @@
 mod clients;
-mod coordinated;
+mod coordinators;
 mod fetching;
 mod hostile;
 mod making_smaller;

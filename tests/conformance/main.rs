@@ -9,7 +9,6 @@
     clippy::indexing_slicing,
     clippy::print_stderr,
     unreachable_pub,
-    missing_docs,
     reason = "a test that meets the unexpected has to fail at once, and a test binary has no public interface"
 )]
 
@@ -20,7 +19,6 @@ mod admin;
 #[expect(dead_code, reason = "the suite on real Kafka uses all of it")]
 mod broker;
 #[path = "../kafka/frame.rs"]
-#[expect(dead_code, reason = "the suite on real Kafka uses all of it")]
 mod frame;
 #[path = "../kafka/jars.rs"]
 mod jars;

@@ -54,7 +54,7 @@ fn a_session_tells_only_what_has_changed(world: &mut World) {
     let one = step(world, session.id, 2, Vec::new());
     assert_eq!(changed(&one), [session.topics[1].1]);
     let moved = step(world, session.id, 3, vec![wanted(session.topics[1].1, 2)]);
-    assert_eq!(changed(&moved), []);
+    assert!(changed(&moved).is_empty());
 }
 
 fn data_that_was_not_passed_comes_again(world: &mut World) {
@@ -73,7 +73,7 @@ fn a_new_high_watermark_alone_is_told_too(world: &mut World) {
     let told = step(world, session.id, 1, Vec::new());
     assert_eq!(changed(&told), [*id]);
     assert_eq!(told.responses[0].partitions[0].log_start_offset, 1);
-    assert_eq!(changed(&step(world, session.id, 2, Vec::new())), []);
+    assert!(changed(&step(world, session.id, 2, Vec::new())).is_empty());
 }
 
 fn forgotten_partitions_are_told_no_more(world: &mut World) {

@@ -26,12 +26,9 @@ fn a_newcomer_gets_an_id_first(world: &mut World) {
     let joined = member.join();
     assert_eq!((joined.generation_id, joined.leader.as_str(), joined.members.len()), (1, member.id.as_str(), 1));
     assert_eq!((joined.protocol_type, joined.protocol_name), (Some(text("consumer")), Some(text("range"))));
-    let mut old = Member::new(world, &super::groups::fresh(world), &topic);
+    let another = crate::members::group(world);
+    let mut old = Member::new(world, &another, &topic);
     assert_eq!(old.try_join(3).error_code, 0);
-}
-
-fn fresh(world: &mut World) -> String {
-    group(world)
 }
 
 fn a_second_member_makes_the_first_join_again(world: &mut World) {

@@ -8,7 +8,7 @@ use crate::world::{World, fetch_partition, fetch_request, topic_name};
 
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 const FENCED_LEADER_EPOCH: i16 = 74;
-const UNKNOWN_LEADER_EPOCH: i16 = 76;
+const UNKNOWN_LEADER_EPOCH: i16 = 75;
 
 fn offsets_are_listed_by_place_and_by_time(world: &mut World) {
     let topic = world.topic_with(1, &[("retention.ms", "-1")]);

@@ -2,7 +2,6 @@
 
 use super::statements;
 use crate::batch::{Batch, now_ms};
-use crate::runs::FORGETFUL;
 use crate::world::{World, wait_until};
 
 const OUT_OF_ORDER: i16 = 45;
@@ -150,7 +149,7 @@ fn records_of_the_future_keep_their_producer_known(world: &mut World) {
 }
 
 statements!(
-    &FORGETFUL;
+    &crate::runs::FORGETFUL;
     forgetful: a_producer_whose_records_are_old_is_forgotten_and_its_retry_lands_again,
     records_of_the_future_keep_their_producer_known,
 );

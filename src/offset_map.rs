@@ -95,7 +95,9 @@ impl OffsetMap {
         };
         let start = match self.runs.last() {
             Some(last) if last.source.get() == last.target.get() => last.source,
-            Some(last) => last.source_end().max(SourceOffset::new(last.target_end().get()).unwrap_or(SourceOffset::ZERO)),
+            Some(last) => {
+                last.source_end().max(SourceOffset::new(last.target_end().get()).unwrap_or(SourceOffset::ZERO))
+            }
             None => self.source_start.max(SourceOffset::new(self.target_start.get()).unwrap_or(SourceOffset::ZERO)),
         };
         let target = TargetOffset::new(start.get()).unwrap_or(TargetOffset::ZERO);

@@ -19,9 +19,9 @@ pub use form::{UnreadableRecord, parse};
 pub use handle::{Lease, Settings, ShardEvent, Store, StoreError, Write};
 pub use open::state_topic;
 pub use records::{
-    DaemonRecord, Key, LinkRecord, LinkState, MapRecord, OffsetsRecord, PartitionState, PlanRecord, PositionRecord, RequestAction,
-    RequestRecord, ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord,
-    TopicState, Value,
+    DaemonRecord, Key, LinkRecord, LinkState, MapRecord, OffsetsRecord, PartitionState, PlanRecord, PositionRecord,
+    RequestAction, RequestRecord, ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord,
+    TopicRecord, TopicState, Value,
 };
 pub use shard_hash::SHARDS;
 pub use view::View;

@@ -93,11 +93,7 @@ impl Link {
 
     /// Brings the link's record in order: made at the first start, with a data producer id of its own; the digest
     /// follows the file of whoever owns the link. `allocated` outlives an attempt.
-    async fn keep_record(
-        &self,
-        lease: &Lease,
-        allocated: &mut Allocated,
-    ) -> Result<(), ControlError> {
+    async fn keep_record(&self, lease: &Lease, allocated: &mut Allocated) -> Result<(), ControlError> {
         let is = (self.parts.source.id().await?, self.parts.target.id().await?);
         let record = if let Some(record) = self.record() {
             let was = (record.source_cluster_id.clone(), record.target_cluster_id.clone());

@@ -144,7 +144,8 @@ impl Stream<'_> {
     fn known_end(&self) -> TargetOffset {
         let (runs, _) = self.intake.dense_runs(self.next_source());
         let queued = runs.last().map(|run| run.source.plus(run.length));
-        let ready = || self.ready.back().and_then(|prepared| prepared.runs.last()).map(|run| run.source.plus(run.length));
+        let ready =
+            || self.ready.back().and_then(|prepared| prepared.runs.last()).map(|run| run.source.plus(run.length));
         let end = queued.or_else(ready).and_then(|end| TargetOffset::new(end.get()).ok());
         end.unwrap_or_else(|| self.next_target())
     }

@@ -89,6 +89,10 @@ impl Partition {
 
     /// Brings the log to where the copy begins, from wherever a former owner left it. The position then begins there.
     pub(super) async fn fast_forward(&mut self, known: &mut Known) -> Result<(), Ended> {
+        if !self.assignment.offsets.is_preserved() {
+            let because = "the configuration says offsets = \"translate\" since then".to_owned();
+            return self.begin_parted(known, because).await;
+        }
         loop {
             let to = known.position.source();
             known.position.relation_mut().clone_from(&Relation::FastForwarding { to });
@@ -148,7 +152,8 @@ impl Partition {
         let distance = to.distance_from(end);
         let max = self.services.settings.fast_forward_max;
         if distance > max {
-            let because = format!("the copy begins at {to}, {distance} offsets ahead: more than fast_forward_max ({max})");
+            let because =
+                format!("the copy begins at {to}, {distance} offsets ahead: more than fast_forward_max ({max})");
             return Err(Failed::Because(because));
         }
         self.refuse_foreign(filler_id, end, to).await?;

@@ -111,7 +111,9 @@ impl Account {
         let in_one_place = self.since_record.saturating_add(gap);
         if in_one_place > limits.gap_max {
             let max = limits.gap_max;
-            return Some(format!("{in_one_place} offsets without a record in one place are more than gap_fill_max ({max})"));
+            return Some(format!(
+                "{in_one_place} offsets without a record in one place are more than gap_fill_max ({max})"
+            ));
         }
         let filled = self.filled.saturating_add(gap);
         if filled > FILLED_LEAST.max(limits.gap_max) && per_record(filled, self.copied) > limits.ratio_max {

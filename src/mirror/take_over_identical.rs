@@ -51,11 +51,7 @@ impl Partition {
         if seen.state.is_some_and(|(epoch, _)| epoch > self.services.writer.1) {
             return Err(Judgement::Ended(Ended::Stopped(StopReason::Fenced { source_offset })));
         }
-        let explained = if seen.log_end < known.position.target() {
-            None
-        } else {
-            self.explained(known, seen).await?
-        };
+        let explained = if seen.log_end < known.position.target() { None } else { self.explained(known, seen).await? };
         if let Some(position) = explained {
             if !position.is_identical() && self.assignment.offsets == OffsetsMode::PreserveOrStop {
                 let because = super::walk::SHIFTED.to_owned();

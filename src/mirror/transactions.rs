@@ -75,9 +75,7 @@ async fn patiently<F: Future<Output = Result<(), ClusterError>>>(ask: impl Fn() 
     let mut backoff = Backoff::new(PAUSE, PAUSE_LONGEST);
     loop {
         match ask().await {
-            Err(error)
-                if error.code().is_some() && error.remedy() == Remedy::Retry && begun.elapsed() < LIMIT =>
-            {
+            Err(error) if error.code().is_some() && error.remedy() == Remedy::Retry && begun.elapsed() < LIMIT => {
                 backoff.pause().await;
             }
             outcome => return outcome,

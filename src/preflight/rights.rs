@@ -132,7 +132,9 @@ async fn is_given_after_all(cluster: &Cluster, topic: &TopicName, operation: Ope
         Operation::Delete
         | Operation::Read
         | Operation::Write
-        | Operation::Alter | Operation::Describe | Operation::IdempotentWrite => {
+        | Operation::Alter
+        | Operation::Describe
+        | Operation::IdempotentWrite => {
             return false;
         }
     };

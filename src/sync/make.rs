@@ -42,7 +42,8 @@ pub(super) async fn make(
                     }
                     None => continue,
                 };
-                let (configs, settings) = settings::at_creation(configs, known.as_ref(), sync.settings.are_offsets_preserved);
+                let (configs, settings) =
+                    settings::at_creation(configs, known.as_ref(), sync.settings.are_offsets_preserved);
                 job.settings = settings;
                 let replication_factor = record::choice(&job.seen).and_then(|choice| choice.replication_factor);
                 let new = NewTopic { name: target_topic.clone(), partitions: count, replication_factor, configs };

@@ -36,7 +36,10 @@ fn batches_and_fills_in_their_places_are_followed() {
     let pieces = [landed(10, 10, 4), landed(14, 14, 6), Piece::Filler, landed(25, 20, 3)];
     let position = follow(&at_ten(), &plan(&[]), &pieces, target(28), None).unwrap();
     assert!(position.is_identical());
-    assert_eq!((position.source(), position.target(), position.sequence()), (source(28), target(28), Sequence::of_count(23)));
+    assert_eq!(
+        (position.source(), position.target(), position.sequence()),
+        (source(28), target(28), Sequence::of_count(23))
+    );
     assert_eq!(position.map().runs(), [Run { source: source(10), target: target(10), length: 18 }]);
 }
 

@@ -51,7 +51,13 @@ async fn start(entries: Vec<Entry>, start: StartAt) -> Link {
             ShardEvent::Lost(shard) => panic!("lost {shard}"),
         }
     };
-    let settings = Settings { link: name(), interval: Duration::from_secs(1), is_config_sync_on: true, start, are_offsets_preserved: false };
+    let settings = Settings {
+        link: name(),
+        interval: Duration::from_secs(1),
+        is_config_sync_on: true,
+        start,
+        are_offsets_preserved: false,
+    };
     let sync =
         TopicSync::new(settings, source.cluster(), target.cluster(), store.clone(), Selection::new(entries).unwrap());
     Link { source, target, sync, store, lease }

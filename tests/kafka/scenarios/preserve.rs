@@ -122,7 +122,8 @@ fn a_gap_that_is_too_large_parts_the_offsets_exactly() {
     let on = shared();
     let topic = "same-parted";
     on.source.admin().create_topic(topic, 1, &[]);
-    let work = |name: &str, kind| Workload { name: name.into(), kind, ..Workload::new(&on.source.bootstrap(), topic, 1) };
+    let work =
+        |name: &str, kind| Workload { name: name.into(), kind, ..Workload::new(&on.source.bootstrap(), topic, 1) };
     work("first", Kind::Idempotent).write(100);
     // Of three transactions of a hundred records the last is aborted: a gap of a hundred and one.
     work("second", Kind::Transactional(100)).write(300);
@@ -146,12 +147,8 @@ fn killed_during_fills() {
     let on = shared();
     let topic = "same-killed";
     on.source.admin().create_topic(topic, 2, &[]);
-    let running = Workload {
-        kind: Kind::Transactional(5),
-        rate: 400,
-        ..Workload::new(&on.source.bootstrap(), topic, 2)
-    }
-    .start();
+    let running =
+        Workload { kind: Kind::Transactional(5), rate: 400, ..Workload::new(&on.source.bootstrap(), topic, 2) }.start();
     let config = Config::new(topic, on.source, on.target).matching(topic);
     let mut daemon = Daemon::start("same-1", &config);
     for round in 0..rounds() {

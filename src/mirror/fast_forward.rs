@@ -117,7 +117,8 @@ impl Partition {
                 continue;
             }
             let partition = &self.assignment.target;
-            tracing::info!(%partition, %to, took = ?begun.elapsed(), "the mirror partition begins where its source does");
+            let took = begun.elapsed();
+            tracing::info!(%partition, %to, ?took, "the mirror partition begins where its source does");
             let target = TargetOffset::new(to.get()).unwrap_or(TargetOffset::ZERO);
             let sequence = Sequence::of_count(to.get().unsigned_abs());
             let relation = Relation::Identical(Account::beginning_at(target));

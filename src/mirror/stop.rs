@@ -123,8 +123,8 @@ impl StopReason {
                 "a higher producer epoch was used on the target partition: it was promoted or failed over".to_owned()
             }
             Self::Parted { because, .. } => format!(
-                "offsets can't stay the same on both sides: {because}; mend that and resolve --with retry, or go on with \
-                 translated offsets with --with translate"
+                "offsets can't stay the same on both sides: {because}; mend that and resolve --with retry, or go on \
+                 with translated offsets with --with translate"
             ),
             Self::State { message, .. } => message.clone(),
         }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::store::{PartitionState, StatusRecord};
-use crate::types::{PartitionIndex, TopicName};
+use crate::types::{PartitionIndex, TopicName, Translation};
 
 fn source(offset: i64) -> SourceOffset {
     SourceOffset::new(offset).unwrap()

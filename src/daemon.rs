@@ -110,7 +110,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
 impl Daemon {
     fn new(config: Config) -> Self {
         let metrics = Metrics::new();
-        let registry = Registry::default();
+        let registry = Registry::new(config.daemon.map_bytes_max);
         let clusters: BTreeMap<ClusterName, Cluster> = config
             .clusters
             .iter()

@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::keys;
+use super::link::measured;
+use super::quantity::{self, show_size};
 use super::report::{Report, Reported};
 use super::secret;
 use super::settings::{DaemonConfig, DaemonTls};
@@ -12,6 +14,7 @@ use crate::secrets::SecretSource;
 use crate::types::{LinkName, TopicName};
 
 const PORT: u16 = 8480;
+const MAP_BYTES_MAX: u64 = 256 << 20;
 
 /// Reads the table, or takes its defaults. `None` only after something was reported.
 pub(super) fn read<'t>(report: &mut Report<'t>, value: Option<&Value<'t>>) -> Option<DaemonConfig> {
@@ -22,6 +25,7 @@ pub(super) fn read<'t>(report: &mut Report<'t>, value: Option<&Value<'t>>) -> Op
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
             api_token: None,
             tls: None,
+            map_bytes_max: MAP_BYTES_MAX,
         });
     };
     let table = Table::open(report, value, &keys::DAEMON)?;
@@ -42,6 +46,10 @@ pub(super) fn read<'t>(report: &mut Report<'t>, value: Option<&Value<'t>>) -> Op
         None => Some(None),
     };
     let tls = tls(report, &table);
+    let map_bytes_max = match table.get("map_memory_max") {
+        Some(value) => measured(report, value, quantity::size, (16 << 20, 1 << 40), show_size),
+        None => Some(MAP_BYTES_MAX),
+    };
     if let (Some(token), Some(listen)) = (table.get("api_token"), listen)
         && !listen.ip().is_loopback()
         && !table.has("tls_certificate")
@@ -53,7 +61,14 @@ pub(super) fn read<'t>(report: &mut Report<'t>, value: Option<&Value<'t>>) -> Op
             Some(help),
         );
     }
-    Some(DaemonConfig { id: id?, group: group?, listen: listen?, api_token: api_token?, tls: tls.ok()? })
+    Some(DaemonConfig {
+        id: id?,
+        group: group?,
+        listen: listen?,
+        api_token: api_token?,
+        tls: tls.ok()?,
+        map_bytes_max: map_bytes_max?,
+    })
 }
 
 fn id<'t>(report: &mut Report<'t>, value: &Value<'t>) -> Option<String> {

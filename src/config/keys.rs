@@ -100,6 +100,14 @@ pub(super) static DAEMON: Section = Section {
             "PEM text; goes with `tls_certificate`",
             "the private key: `{ file = \"/path\" }`",
         ),
+        row(
+            "map_memory_max",
+            "size",
+            "`256 MiB`",
+            "`16 MiB` to `1024 GiB`",
+            "the most that the offset maps of this daemon's partitions take; over it the oldest parts are given up, \
+             and offsets there translate to `below_map`",
+        ),
     ],
     later: &[],
 };
@@ -120,8 +128,8 @@ pub(super) static LINK: Section = Section {
             "string",
             "`preserve`",
             "`preserve`, `preserve-or-stop`, `translate`",
-            "how source and target offsets relate: the same, with an exact map from where that is impossible; the same, \
-             or the partition stops; as they come, with an exact map",
+            "how source and target offsets relate: the same, with an exact map from where that is impossible; the \
+             same, or the partition stops; as they come, with an exact map",
         ),
         row(
             "fast_forward_max",

@@ -37,6 +37,8 @@ pub struct DaemonConfig {
     pub api_token: Option<SecretSource>,
     /// TLS for `listen`. Always there where `listen` is not on loopback and there is an `api_token`.
     pub tls: Option<DaemonTls>,
+    /// The most that the offset maps of all mirror partitions of this daemon take: 16 MiB to 1 TiB.
+    pub map_bytes_max: u64,
 }
 
 /// The certificate of the daemon's own listener.

@@ -196,7 +196,7 @@ fn the_meaning_of_a_link_is_what_daemons_must_agree_on() {
     let plain = link(SMALL);
     let text: BTreeMap<_, _> = plain.meaning.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let expected = [
-        ("offsets", "translate"),
+        ("offsets", "preserve"),
         ("source", "a"),
         ("start", "earliest"),
         ("sync.interval", "10 s"),
@@ -205,7 +205,7 @@ fn the_meaning_of_a_link_is_what_daemons_must_agree_on() {
     ];
     assert_eq!(text, BTreeMap::from(expected));
     // A changed digest is a config_mismatch between daemons of two versions: change it only on purpose.
-    assert_eq!(plain.digest, "f15213309ec8f2d8");
+    assert_eq!(plain.digest, "6485430f0ea0d37e");
     let same =
         link(&SMALL.replace("target = \"b\"", "target = \"b\"\nstart = \"earliest\"\nsync.interval = \"10000ms\""));
     assert_eq!(same.digest, plain.digest, "a default that is written out changes nothing");

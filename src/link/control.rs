@@ -116,7 +116,7 @@ impl Link {
                 return Ok(());
             }
             let (digest, meaning) = (self.settings.digest.clone(), self.settings.meaning.clone());
-            LinkRecord { digest, meaning, fillers, ..record }
+            LinkRecord { fillers, digest, meaning, ..record }
         } else {
             // A write that failed may be there all the same, and be obeyed: the next one must say the same.
             let (producer_id, producer_epoch) = match allocated.writer {

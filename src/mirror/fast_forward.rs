@@ -39,7 +39,7 @@ const BATCHES_BETWEEN_DELETIONS: u32 = 16;
 const OUT_OF_ORDER_MAX: u32 = 10;
 const OUT_OF_ORDER: i16 = 45;
 /// A lost answer is not waited for longer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 /// Batches of zstd, uncompressed and with room to spare.
 const LIMITS: Limits = Limits {
     batch_bytes_max: 1 << 20,
@@ -89,6 +89,10 @@ impl Partition {
 
     /// Brings the log to where the copy begins, from wherever a former owner left it. The position then begins there.
     pub(super) async fn fast_forward(&mut self, known: &mut Known) -> Result<(), Ended> {
+        if !self.assignment.offsets.is_preserved() {
+            let because = "the configuration says offsets = \"translate\" since then".to_owned();
+            return self.begin_parted(known, because).await;
+        }
         loop {
             let to = known.position.source();
             known.position.relation_mut().clone_from(&Relation::FastForwarding { to });
@@ -113,7 +117,8 @@ impl Partition {
                 continue;
             }
             let partition = &self.assignment.target;
-            tracing::info!(%partition, %to, took = ?begun.elapsed(), "the mirror partition begins where its source does");
+            let took = begun.elapsed();
+            tracing::info!(%partition, %to, ?took, "the mirror partition begins where its source does");
             let target = TargetOffset::new(to.get()).unwrap_or(TargetOffset::ZERO);
             let sequence = Sequence::of_count(to.get().unsigned_abs());
             let relation = Relation::Identical(Account::beginning_at(target));
@@ -212,16 +217,10 @@ impl Partition {
         loop {
             match is_all_filler().await {
                 Ok(true) => return Ok(()),
-                Ok(false) => return Err(self.foreign(end, to)),
+                Ok(false) => return Err(foreign(end, to)),
                 Err(error) => self.wait_out(&error, &mut backoff).await,
             }
         }
-    }
-
-    fn foreign(&self, log_end: TargetOffset, to: TargetOffset) -> Failed {
-        let expected = log_end.min(to).minus(1);
-        let source_offset = SourceOffset::new(to.get()).unwrap_or(SourceOffset::ZERO);
-        Failed::Ended(Ended::Stopped(StopReason::ForeignWrite { expected, log_end, source_offset }))
     }
 
     /// Filler that can't be deleted must not be written.
@@ -252,9 +251,8 @@ impl Partition {
         end: TargetOffset,
         count: u64,
     ) -> Result<bool, Failed> {
-        let prepared = match self.filler_batch(count) {
-            Some(prepared) => prepared,
-            None => return Err(Failed::Because("filler could not be made".to_owned())),
+        let Some(prepared) = self.filler_batch(count) else {
+            return Err(Failed::Because("filler could not be made".to_owned()));
         };
         let base_sequence = Sequence::of_count(end.get().unsigned_abs());
         let stamp = Stamp { producer_id: filler_id, producer_epoch: ProducerEpoch(0), base_sequence };
@@ -280,7 +278,7 @@ impl Partition {
             Answer::Done | Answer::Look | Answer::Forbidden | Answer::Fenced => {
                 batches.out_of_order = if code == OUT_OF_ORDER { batches.out_of_order + 1 } else { 0 };
                 if batches.out_of_order > OUT_OF_ORDER_MAX {
-                    return Err(self.foreign(end, end));
+                    return Err(foreign(end, end));
                 }
                 self.pause_filler(format!("filler was refused with error {code} ({said})")).await;
             }
@@ -338,6 +336,13 @@ impl Partition {
             tracing::warn!(%partition, %error, "filler before the first record may be readable");
         }
     }
+}
+
+/// Somebody else has written into the log.
+fn foreign(log_end: TargetOffset, to: TargetOffset) -> Failed {
+    let expected = log_end.min(to).minus(1);
+    let source_offset = SourceOffset::new(to.get()).unwrap_or(SourceOffset::ZERO);
+    Failed::Ended(Ended::Stopped(StopReason::ForeignWrite { expected, log_end, source_offset }))
 }
 
 /// How many records a batch of filler has, and what came of the last ones.

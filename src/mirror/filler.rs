@@ -102,12 +102,12 @@ impl Writer {
     }
 
     async fn write(&mut self, markers: &[Markers]) -> Result<Vec<Result<(), ClusterError>>, ClusterError> {
-        let connection = match self.connection.take().filter(|connection| !connection.is_closed()) {
-            Some(connection) => connection,
-            None => {
-                let connected = self.target.client().connect(self.broker).await;
-                connected.map_err(|error| ClusterError::Wire { cluster: self.target.name().clone(), error })?
-            }
+        let open = self.connection.take().filter(|connection| !connection.is_closed());
+        let connection = if let Some(connection) = open {
+            connection
+        } else {
+            let connected = self.target.client().connect(self.broker).await;
+            connected.map_err(|error| ClusterError::Wire { cluster: self.target.name().clone(), error })?
         };
         let answers = self.target.write_markers(&connection, markers).await;
         self.connection = Some(connection);

@@ -18,7 +18,7 @@ use super::position::Position;
 use super::waiters::Waiters;
 use crate::cluster::ClusterError;
 use crate::store::{HolderRecord, Lease, OffsetsRecord, PartitionState, StatusRecord, StopRecord};
-use crate::types::{ClusterName, LinkName, SourceOffset, TargetOffset, TopicPartition, Translation};
+use crate::types::{ClusterName, LinkName, Run, SourceOffset, TargetOffset, TopicPartition, Translation};
 
 /// A mirror partition that this daemon works on.
 #[derive(Debug)]
@@ -325,12 +325,50 @@ impl LagClock {
 }
 
 /// All mirror partitions that this daemon works on. Clones share it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Registry {
     partitions: Arc<DashMap<(LinkName, TopicPartition), Arc<Live>>>,
+    /// The runs of all maps together.
+    runs_max: usize,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { partitions: Arc::default(), runs_max: usize::MAX }
+    }
 }
 
 impl Registry {
+    /// No partitions yet, whose maps together may take so many bytes.
+    #[must_use]
+    pub fn new(map_bytes_max: u64) -> Self {
+        let bytes = usize::try_from(map_bytes_max).unwrap_or(usize::MAX);
+        Self { runs_max: bytes / size_of::<Run>(), ..Self::default() }
+    }
+
+    /// Brings all maps together back within their limit: each gives up the same share of its runs, the oldest ones.
+    pub(super) fn limit_maps(&self) {
+        let runs_of = |live: &Live| live.lock().position.as_ref().map_or(0, |position| position.map().runs().len());
+        let all: Vec<(Arc<Live>, usize)> =
+            self.all().into_iter().map(|(_, live)| (Arc::clone(&live), runs_of(&live))).collect();
+        let total: usize = all.iter().map(|(_, runs)| runs).sum();
+        if total <= self.runs_max {
+            return;
+        }
+        for (live, runs) in all {
+            // A tenth below the limit, so that this is not done all the time.
+            let kept = (runs.saturating_mul(self.runs_max / 10 * 9) / total).max(1);
+            if let Some(position) = live.lock().position.as_mut() {
+                position.keep_newest_runs(kept);
+            }
+        }
+        tracing::warn!(
+            runs = total,
+            max = self.runs_max,
+            "offset maps were too large: their oldest parts are given up"
+        );
+    }
+
     /// A partition of ours.
     #[must_use]
     pub fn get(&self, link: &LinkName, partition: &TopicPartition) -> Option<Arc<Live>> {

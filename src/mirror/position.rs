@@ -17,6 +17,10 @@ const OPEN_RUNS_MAX: usize = 4_000;
 /// Runs of one chunk.
 const CHUNK_RUNS: usize = 2_000;
 
+/// Runs of one map: over the second number, the oldest are given up until the first is left. 25 MB.
+const MAP_RUNS_KEPT: usize = 1_000_000;
+const MAP_RUNS_MAX: usize = 1 << 20;
+
 /// Progress of one mirror partition, all of it acknowledged.
 #[derive(Debug, Clone)]
 pub(super) struct Position {
@@ -145,6 +149,9 @@ impl Position {
                 account.copied(run.length);
             }
         }
+        if self.map.runs().len() >= MAP_RUNS_MAX {
+            self.keep_newest_runs(MAP_RUNS_KEPT);
+        }
         Ok(())
     }
 
@@ -172,6 +179,15 @@ impl Position {
     pub(super) fn settle_at(&mut self, log_end: TargetOffset) {
         self.map.advance_target(log_end);
         self.others = 0;
+    }
+
+    /// Gives the oldest runs up: offsets there are below the map from now on.
+    pub(super) fn keep_newest_runs(&mut self, count: usize) {
+        let runs = self.map.runs();
+        let first = runs.len().checked_sub(count).filter(|given_up| *given_up > 0).and_then(|index| runs.get(index));
+        if let Some(first) = first.copied() {
+            self.prune_below(first.source);
+        }
     }
 
     /// How its offsets relate to the source's.

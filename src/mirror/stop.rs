@@ -132,8 +132,8 @@ impl StopReason {
                  whether they arrived: send what can't be found there again with resolve --with translate"
             ),
             Self::Parted { because, .. } => format!(
-                "offsets can't stay the same on both sides: {because}; mend that and resolve --with retry, or go on with \
-                 translated offsets with --with translate"
+                "offsets can't stay the same on both sides: {because}; mend that and resolve --with retry, or go on \
+                 with translated offsets with --with translate"
             ),
             Self::State { message, .. } => message.clone(),
         }

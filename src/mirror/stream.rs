@@ -37,6 +37,7 @@ const ANSWERS_MAX: usize = 64;
 pub(super) type Writing = Pin<Box<dyn Future<Output = (Result<(), StoreError>, Option<Plan>, Vec<Write>)> + Send>>;
 
 /// The pipeline of one partition while it copies.
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is so or is not")]
 pub(super) struct Stream<'a> {
     pub(super) partition: &'a Partition,
     /// The plan as it is stored.

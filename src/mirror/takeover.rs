@@ -214,7 +214,12 @@ impl Partition {
             account.transactional = Some(by.producer_id);
         }
         let has_counter = known.position.relation_mut().account_mut().is_none_or(Account::raise_counter);
-        let because = (!has_counter).then(|| "its counter of fills is used up".to_owned());
+        let is_unwanted = !self.assignment.offsets.is_preserved();
+        let because = match (has_counter, is_unwanted) {
+            (_, true) => Some("the configuration says offsets = \"translate\" since then".to_owned()),
+            (false, false) => Some("its counter of fills is used up".to_owned()),
+            (true, false) => None,
+        };
         if let Some(because) = because.or_else(|| self.parting.take()).filter(|_| known.position.is_identical()) {
             self.part(known, because)?;
         }

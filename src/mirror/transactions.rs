@@ -15,7 +15,7 @@ use crate::tasks::Backoff;
 use crate::types::TopicPartition;
 
 /// How long a coordinator may take over one transaction before everything is looked at again.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(3);
 const PAUSE_LONGEST: Duration = Duration::from_millis(200);
 

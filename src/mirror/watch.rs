@@ -31,6 +31,7 @@ pub(super) async fn watch(link: LinkName, source: Cluster, target: Cluster, regi
         start = if all.is_empty() { 0 } else { (start + some.len()) % all.len() };
         look(&target, &some).await;
         hide(&target, &some).await;
+        registry.limit_maps();
         look_at_paused(&link, &source, &registry, &some).await;
     }
 }
@@ -81,7 +82,7 @@ async fn hide(target: &Cluster, live: &[&(TopicPartition, Arc<Live>)]) {
         let start = listed.get(&partition).and_then(|start| start.as_ref().ok()?.offset);
         if start.is_some_and(|start| start < begins_at.get()) {
             let hidden = hide_filler(target, &partition, begins_at).await;
-            tracing::warn!(%partition, ?start, %begins_at, ?hidden, "filler before the first record could be read again");
+            tracing::warn!(%partition, ?start, %begins_at, ?hidden, "filler could be read again; deleted it again");
         }
     }
 }

@@ -327,3 +327,28 @@ fn an_independent_reader_agrees() {
         }
     }
 }
+
+#[test]
+fn dense_pieces_have_no_holes_and_leave_nothing_out() {
+    let dense = Limits { is_dense: true, ..LIMITS };
+    for codec in Codec::ALL {
+        let of = |offsets: &[i64]| {
+            let records: Vec<_> = offsets.iter().map(|offset| record(*offset, 1000 + offset, "value")).collect();
+            batch(&records, codec)
+        };
+        let batches = [of(&[0, 1, 2]), of(&[3, 4]), of(&[7, 8, 10, 13, 14]), of(&[15]), of(&[20])];
+        for from in [0, 1, 8, 9, 13] {
+            let sent = prepare_all(&batches, from, &dense).unwrap();
+            assert!(sent.iter().all(|prepared| prepared.runs.len() == 1), "{sent:?}");
+            let offsets: Vec<i64> = sent
+                .iter()
+                .flat_map(|prepared| &prepared.runs)
+                .flat_map(|run| run.source.get()..run.source.plus(run.length).get())
+                .collect();
+            let expected: Vec<i64> =
+                [0, 1, 2, 3, 4, 7, 8, 10, 13, 14, 15, 20].into_iter().filter(|offset| *offset >= from).collect();
+            assert_eq!(offsets, expected, "{codec:?} from {from}");
+            assert!(sent.windows(2).all(|two| two[0].next_source <= two[1].runs[0].source));
+        }
+    }
+}

@@ -49,7 +49,7 @@ error: unknown key `topcs`
 8 | topcs = …
   | ^^^^^
   = key: link.l.topcs
-  = help: did you mean `topics`? allowed here: source, target, offsets, start, rate, mirrormaker_topics, protect, own_principals, topics, groups, sync, tuning
+   = help: did you mean `topics`? allowed here: source, target, offsets, fast_forward_max, gap_fill_max, gap_fill_ratio_max, start, rate, mirrormaker_topics, protect, own_principals, topics, groups, sync, tuning
 
 causeway.toml has 3 errors"#;
     let error = parse(&text).unwrap_err();
@@ -156,7 +156,7 @@ fn the_daemon() {
             (
                 "grup = \"x\"",
                 &["2:1 daemon.grup: unknown key `grup` \
-                   (did you mean `group`? allowed here: id, group, listen, api_token, tls_certificate, tls_key)"],
+                   (did you mean `group`? allowed here: id, group, listen, api_token, tls_certificate, tls_key, map_memory_max)"],
             ),
         ],
         whole,

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::store::{PartitionState, StatusRecord};
-use crate::types::{PartitionIndex, TopicName};
+use crate::types::{PartitionIndex, TopicName, Translation};
 
 fn source(offset: i64) -> SourceOffset {
     SourceOffset::new(offset).unwrap()
@@ -177,4 +177,25 @@ fn own_batches_behind_a_foreign_record_are_taken_in() {
     position.take_in(&plan, &[landed(111, 110, 10)]);
     position.take_in(&Plan::default(), &[landed(101, 100, 10)]);
     assert_eq!(position.source(), source(100));
+}
+
+/// Five million records scattered over fifty million offsets.
+#[test]
+fn a_map_with_very_many_holes_stays_small_exact_at_its_end_and_honest_before() {
+    const RUNS: i64 = 5_000_000;
+    let source = |n: i64| SourceOffset::new(n * 10 + n % 7).unwrap();
+    let mut position = Position::new(SourceOffset::ZERO, TargetOffset::ZERO, Sequence::ZERO);
+    for n in 0..RUNS {
+        let run = Run { source: source(n), target: TargetOffset::new(n).unwrap(), length: 1 };
+        position.acknowledge(&[run]).unwrap();
+    }
+    let runs = position.map().runs();
+    assert!(runs.len() >= 1_000_000 && std::mem::size_of_val(runs) < 32 << 20, "{} runs", runs.len());
+    let begun = std::time::Instant::now();
+    for n in (RUNS - 1_000_000..RUNS).step_by(10) {
+        assert_eq!(position.map().translate(source(n)), Translation::Exact(TargetOffset::new(n).unwrap()));
+    }
+    assert!(begun.elapsed() / 100_000 < std::time::Duration::from_micros(5), "{:?}", begun.elapsed());
+    assert_eq!(position.map().translate(source(1_000)), Translation::BelowMap);
+    assert_eq!(position.map().translate_reverse(TargetOffset::new(1_000).unwrap()), Translation::BelowMap);
 }

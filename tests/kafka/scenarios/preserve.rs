@@ -109,6 +109,7 @@ fn fill_source(on: &super::Shared, topic: &str, count: u64) {
         name: "old".into(),
         codec: "zstd",
         value_bytes: 0,
+        keys: Some(1_000),
         client: vec![("batch.num.messages".into(), "10000".into()), ("linger.ms".into(), "50".into())],
         ..Workload::new(&on.source.side_door(), topic, 1)
     };
@@ -292,5 +293,54 @@ fn the_target_broker_is_killed_during_fills() {
     for partition in 0..2 {
         eprintln!("{}", daemon.partition(topic, partition));
     }
+    finish(&judge, &mut daemon);
+}
+
+/// Who may not write markers fills gaps by empty transactions.
+#[test]
+#[ignore = "needs real Kafka: run with -- --ignored"]
+fn without_alter_on_the_cluster_gaps_are_filled_by_transactions() {
+    use super::security::{ON_TARGET, STATE, USER, grant, reach, secured};
+    let on = shared();
+    let target = secured(crate::jars::KAFKA_4);
+    grant(&target, &ON_TARGET);
+    grant(&target, &STATE);
+    let topic = "secure-gaps";
+    on.source.admin().create_topic(topic, 1, &[]);
+    let work = Workload { kind: Kind::Transactional(5), ..Workload::new(&on.source.bootstrap(), topic, 1) };
+    work.write(60);
+    let config =
+        Config::new("secure-gaps", on.source, &target).cluster("target", &reach(&target, USER)).matching(topic);
+    let mut daemon = Daemon::start("same-1", &config);
+    let judge = Judge::new(on.source, &target, &[topic]);
+    judge.wait();
+    Workload { name: "more".into(), ..work }.write(40);
+    judge.wait();
+    assert_eq!(relation(&daemon, topic, 0), "identical", "{}", daemon.partition(topic, 0));
+    assert!(daemon.log().contains("empty transactions"), "nothing forbade markers");
+    daemon.kill();
+    daemon.restart();
+    assert_same_offsets(&finish(&judge, &mut daemon));
+}
+
+/// Where nothing but the same offsets will do, the partition stops, and a person can let it go on.
+#[test]
+#[ignore = "needs real Kafka: run with -- --ignored"]
+fn preserve_or_stop_stops_and_a_person_lets_it_go_on() {
+    let on = shared();
+    let topic = "same-or-stop";
+    on.source.admin().create_topic(topic, 1, &[]);
+    let of = |name: &str, kind| Workload { name: name.into(), kind, ..Workload::new(&on.source.bootstrap(), topic, 1) };
+    of("first", Kind::Transactional(40)).write(120);
+    of("second", Kind::Idempotent).write(50);
+    let config =
+        Config::new(topic, on.source, on.target).matching(topic).offsets("preserve-or-stop").line("gap_fill_max = 20");
+    let mut daemon = Daemon::start("same-1", &config);
+    let said = daemon.wait_for_state(topic, 0, "stopped", RECOVERY);
+    assert_eq!(said["error"]["reason"], "offsets_parted", "{said}");
+    daemon.order("resolve", &serde_json::json!({"topics": [topic], "partition": 0, "with": "translate"}));
+    let judge = Judge::new(on.source, on.target, &[topic]);
+    judge.wait();
+    assert_eq!(relation(&daemon, topic, 0), "translated");
     finish(&judge, &mut daemon);
 }

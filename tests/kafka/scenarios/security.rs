@@ -12,16 +12,16 @@ use crate::workload::Workload;
 
 use super::{finish, shared, wait_for_growth};
 
-const USER: &str = "causeway";
+pub(super) const USER: &str = "causeway";
 const PASSWORD: &str = "scram-password-of-causeway";
 
 /// (resource type, name, pattern, operation, how the operation is called)
-type Right = (i8, &'static str, i8, i8, &'static str);
+pub(super) type Right = (i8, &'static str, i8, i8, &'static str);
 
 /// Topics are named `secure-...`, the state topic `__causeway.secure`.
 const ON_SOURCE: [Right; 2] = [(2, "secure-", 4, 3, "Read"), (2, "secure-", 4, 10, "DescribeConfigs")];
 /// Changing settings implies reading them.
-const ON_TARGET: [Right; 5] = [
+pub(super) const ON_TARGET: [Right; 5] = [
     (2, "secure-", 4, 3, "Read"),
     (2, "secure-", 4, 4, "Write"),
     (2, "secure-", 4, 7, "Alter"),
@@ -29,7 +29,7 @@ const ON_TARGET: [Right; 5] = [
     (2, "secure-", 4, 5, "Create"),
 ];
 /// What the state topic needs; `check` is asked about the others one by one.
-const STATE: [Right; 7] = [
+pub(super) const STATE: [Right; 7] = [
     (2, "__causeway.", 4, 3, "Read"),
     (2, "__causeway.", 4, 4, "Write"),
     (2, "__causeway.", 4, 5, "Create"),
@@ -45,17 +45,17 @@ fn acl((resource_type, resource, pattern, operation, _): Right) -> Acl {
     Acl { resource_type, resource: resource.into(), pattern, operation }
 }
 
-fn grant(cluster: &Cluster, rights: &[Right]) {
+pub(super) fn grant(cluster: &Cluster, rights: &[Right]) {
     let all: Vec<Acl> = rights.iter().copied().map(acl).collect();
     cluster.admin().allow(USER, &all);
 }
 
-fn secured(version: crate::jars::Version) -> Cluster {
+pub(super) fn secured(version: crate::jars::Version) -> Cluster {
     Cluster::start(Options::new(version).secured(Security::new(&[(USER, PASSWORD), ("app", "app-password")])))
 }
 
 /// How a user reaches a cluster, as lines of `causeway.toml`.
-fn reach(cluster: &Cluster, user: &str) -> Vec<(String, String)> {
+pub(super) fn reach(cluster: &Cluster, user: &str) -> Vec<(String, String)> {
     let mut lines = cluster.security().client_properties(&scratch("ca"), user);
     lines.push(("bootstrap.servers".into(), cluster.bootstrap()));
     lines

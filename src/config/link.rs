@@ -235,7 +235,7 @@ fn duration<'t>(
 }
 
 /// A quantity with its unit, within a range.
-fn measured<'t, T: PartialOrd + Copy>(
+pub(super) fn measured<'t, T: PartialOrd + Copy>(
     report: &mut Report<'t>,
     value: &Value<'t>,
     parse: impl Fn(&str) -> Result<T, Malformed>,

@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt;
 
 use super::form::{self, fits};
 use super::*;
-use crate::cluster::{Committed, GroupCommit, GroupDesk, Isolation, OffsetQuery, WhichGroups, text, via, wire_name};
+use crate::cluster::{Committed, GroupCommit, Isolation, OffsetQuery, WhichGroups, text, via, wire_name};
 use crate::emulator;
 use crate::peer::tests::connected;
 use crate::peer::{Class, Peers};
@@ -61,7 +61,7 @@ async fn world() -> World {
             producer.send(record, Duration::from_secs(30)).await.unwrap();
         }
     }
-    let desk = GroupDesk::new(direct.clone());
+    let desk = direct.group_desk(BrokerId(1));
     let commit = |at| {
         let offset = TargetOffset::new(42).unwrap();
         vec![GroupCommit { partition: first(at), offset, metadata: "m".to_owned() }]
@@ -139,7 +139,7 @@ async fn what_is_not_exposed_is_neither_listed_nor_read() {
     let configs = remote.topic_configs(&[topic("secrets")]).await.unwrap().remove(&topic("secrets")).unwrap();
     assert!(configs.unwrap_err().is_permission_missing());
 
-    let desk = GroupDesk::new(remote.clone());
+    let desk = remote.group_desk(BrokerId(1));
     let groups = desk.list(WhichGroups::All).await.unwrap();
     assert_eq!(groups.iter().map(|listed| listed.group.as_str()).collect::<Vec<_>>(), ["billing"]);
     let mut offsets = desk.offsets(&[group("billing"), group("hidden")]).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_fetch_of_what_is_not_exposed_is_refused_by_name_and_by_id() {
     let of_topic = fetch_request::FetchTopic::default().with_partitions(vec![partition]);
     let by_name = of_topic.clone().with_topic(wire_name(&topic("secrets")));
     let by_id = of_topic.with_topic_id(id.0);
-    let connection = world.remote.client().connect(crate::types::BrokerId(1)).await.unwrap();
+    let connection = world.remote.client().connect(BrokerId(1)).await.unwrap();
     for (topic, version) in [(by_name, 12), (by_id, 13)] {
         let request = FetchRequest::default().with_max_bytes(1 << 20).with_session_epoch(-1).with_topics(vec![topic]);
         let response = connection.start(&request, version).await.unwrap().await.unwrap();

@@ -2,8 +2,8 @@
 //!
 //! Owns: turning Kafka's requests and error codes into typed values, for one cluster.
 //! Promises: an error names cluster, resource and operation; nothing is created or changed that was not asked for.
-//! Does not know: links, positions, state. Today there is one way to a cluster, directly by `wire`; a session
-//! through a peer will be the other.
+//! Does not know: links, positions, state, nor which way a cluster is reached: directly by `wire`, or through a
+//! session with a peer (`remote`), whose daemon answers for the cluster next to it (`serve`).
 
 mod acls;
 mod append;
@@ -17,6 +17,8 @@ mod offsets;
 mod permissions;
 mod producers;
 mod records_deletion;
+mod remote;
+mod serve;
 mod topics;
 mod trials;
 
@@ -37,6 +39,8 @@ pub use markers::Markers;
 pub use offsets::{EpochEnd, ListedOffset, OffsetQuery};
 pub use permissions::{Operation, Permissions, TopicPermissions};
 pub use producers::ProducerState;
+pub use remote::via;
+pub use serve::{Exposed, Exposure, Server, UnusablePattern};
 pub use topics::{NewTopic, TopicPreview};
 
 use crate::types::{ClusterName, TopicName, TopicPartition};

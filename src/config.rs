@@ -24,6 +24,7 @@ mod link_entries;
 mod link_groups;
 mod login;
 mod meaning;
+mod peers;
 mod quantity;
 mod reference;
 mod report;
@@ -42,7 +43,8 @@ pub use error::{ConfigError, Problem};
 pub use find::find;
 pub use reference::{ReferenceTable, reference};
 pub use settings::{
-    ClusterConfig, Config, DaemonConfig, DaemonTls, KafkaValue, LinkConfig, Offsets, Start, SyncConfig, Tuning,
+    ClusterConfig, Config, DaemonConfig, DaemonTls, Expose, KafkaValue, LinkConfig, Offsets, PeersConfig, Start,
+    SyncConfig, Tuning,
 };
 
 use report::Report;
@@ -86,20 +88,23 @@ impl Config {
 fn read<'t>(report: &mut Report<'t>, root: &'t DeTable<'t>, file: &Path) -> Option<Config> {
     let top = Table::open_top(report, root);
     let daemon = daemon::read(report, top.get("daemon"));
+    let (peers, read_peers) = peers::read(report, top.get("peers"), top.get("peer"));
     let clusters = cluster::read_all(report, top.get("cluster"));
     let links = link::read_all(report, top.get("link"));
-    if !top.was_tried("link") {
+    let is_exposing = read_peers.values().any(|peer| peer.expose.is_some());
+    if !top.was_tried("link") && !is_exposing {
         report.refuse(
             &top.place,
             "there is no link, so there is nothing to do",
             Some("add [link.NAME] with source, target and at least one [[link.NAME.topics]]".to_owned()),
         );
     }
-    topology::check(report, &clusters, &links);
+    topology::check(report, &clusters, &links, &read_peers);
     Some(Config {
         daemon: daemon?,
         clusters: clusters.into_iter().filter_map(|(name, cluster)| Some((name, cluster.config?))).collect(),
         links: links.into_iter().filter_map(|link| Some((link.name, link.config?))).collect(),
+        peers: peers.ok()?,
         file: file.to_owned(),
     })
 }

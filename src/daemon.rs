@@ -10,6 +10,7 @@ mod files;
 mod gauges;
 mod groups;
 mod partitions;
+mod peers;
 mod settings;
 mod side;
 mod signals;
@@ -26,10 +27,10 @@ use crate::api;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::mirror::Registry;
+use crate::peer::{self, Peers};
 use crate::tasks::TaskGroup;
 use crate::telemetry::Metrics;
 use crate::types::ClusterName;
-use crate::wire;
 
 /// How long all of stopping may take; after that what is left is dropped, and a successor settles it.
 const STOP_LIMIT: Duration = Duration::from_secs(9);
@@ -44,6 +45,9 @@ pub enum DaemonError {
     /// The API could not start.
     #[error(transparent)]
     Api(#[from] api::ApiStartError),
+    /// The peers' port can't be listened on.
+    #[error(transparent)]
+    Peers(peer::PeerError),
     /// The system refused to tell us of signals.
     #[error("can't listen for signals: {0}")]
     Signals(#[source] std::io::Error),
@@ -55,7 +59,7 @@ impl DaemonError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Api(error) => error.is_configuration(),
-            Self::Signals(_) => false,
+            Self::Signals(_) | Self::Peers(_) => false,
         }
     }
 }
@@ -66,6 +70,7 @@ struct Daemon {
     metrics: Metrics,
     registry: Registry,
     clusters: BTreeMap<ClusterName, Cluster>,
+    peers: Option<Peers>,
     /// By target cluster.
     sides: BTreeMap<ClusterName, Arc<Side>>,
     started: Instant,
@@ -78,7 +83,8 @@ struct Daemon {
 /// The API can't start, or signals can't be caught. A cluster that can't be reached is not an error.
 pub async fn run(config: Config) -> Result<(), DaemonError> {
     let signals = signals::Signals::listen().map_err(DaemonError::Signals)?;
-    let daemon = Arc::new(Daemon::new(config));
+    let reached = peers::reach(&config).await?;
+    let daemon = Arc::new(Daemon::new(config, reached));
     let api_tasks = TaskGroup::new();
     let mut api_settings = settings::api(&daemon.config.daemon);
     api_settings.limits.connections_max = files::connections_max(files::raise_limit());
@@ -99,6 +105,9 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     if tokio::time::timeout(STOP_LIMIT, tasks.close()).await.is_err() {
         tracing::warn!("not everything drained in time; a successor will settle the rest");
     }
+    if let Some(peers) = &daemon.peers {
+        peers.close().await;
+    }
     // The API answers until here. Whoever does not read its answer now must not hold up the end.
     if tokio::time::timeout(API_STOP_LIMIT, api_tasks.close()).await.is_err() {
         tracing::debug!("answers were left unread");
@@ -107,15 +116,16 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     Ok(())
 }
 
+/// What `check` says of the sessions with other daemons, added to what it says of the links.
+pub async fn check_peers(config: &Config, report: &mut crate::preflight::Report) {
+    peers::check(config, report).await;
+}
+
 impl Daemon {
-    fn new(config: Config) -> Self {
+    fn new(config: Config, reached: peers::Reached) -> Self {
         let metrics = Metrics::new();
         let registry = Registry::new(config.daemon.map_bytes_max);
-        let clusters: BTreeMap<ClusterName, Cluster> = config
-            .clusters
-            .iter()
-            .map(|(name, cluster)| (name.clone(), Cluster::new(name.clone(), wire::Client::new(cluster.wire.clone()))))
-            .collect();
+        let peers::Reached { clusters, peers } = reached;
         let mut sides = BTreeMap::new();
         for name in config.links.values().map(|link| &link.target) {
             if let (Some(cluster), Some(settings)) = (clusters.get(name), config.clusters.get(name)) {
@@ -125,6 +135,6 @@ impl Daemon {
             }
         }
         let started_at_ms = crate::tasks::wall_clock_ms();
-        Self { config, metrics, registry, clusters, sides, started: Instant::now(), started_at_ms }
+        Self { config, metrics, registry, clusters, peers, sides, started: Instant::now(), started_at_ms }
     }
 }

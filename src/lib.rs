@@ -30,7 +30,7 @@
 //! | 0 | [`types`]: the vocabulary |
 //! | 1 | [`tasks`], [`telemetry`], [`secrets`] |
 //! | 2 | pure: [`batch`], [`offset_map`], [`selection`]; door: [`wire`] |
-//! | 3 | [`shards`]: membership, transactional writer; [`emulator`]: an in-memory Kafka for demo and tests; door [`peer`]: sessions |
+//! | 3 | [`shards`]: membership, transactional writer; [`emulator`]: an in-memory Kafka; [`peer`]: sessions |
 //! | 4 | [`store`]: the state topic |
 //! | 5 | [`cluster`]: the port onto a Kafka cluster |
 //! | 6 | [`mirror`]: the data path; [`sync`]: control loops; [`preflight`]: `check` |

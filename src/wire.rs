@@ -13,6 +13,7 @@ mod encode;
 mod error;
 mod metadata;
 mod produce;
+mod reach;
 mod sasl;
 mod settings;
 mod throttle;
@@ -26,6 +27,7 @@ pub use kafka_protocol::error::ResponseError;
 pub use kafka_protocol::messages;
 pub use metadata::{BrokerAddress, Leader, Metadata, PartitionMetadata, TopicMetadata};
 pub use produce::{PartitionAppend, ProduceRequest, TopicAppends};
+pub use reach::{ByteStream, Reach};
 pub use settings::{PemSource, SaslSettings, Settings, TlsSettings};
 
 /// The name of an API for messages: `Metadata` for `MetadataRequest`.

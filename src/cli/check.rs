@@ -31,7 +31,11 @@ fn preflight(path: &Path, acls: bool, form: OutputForm, output: &mut Output<'_>)
         .enable_all()
         .build()
         .map_err(|error| CliError::plain(format!("threads can't be started: {error}")))?;
-    let report = runtime.block_on(preflight::check(&plan));
+    let report = runtime.block_on(async {
+        let mut report = preflight::check(&plan).await;
+        daemon::check_peers(&config, &mut report).await;
+        report
+    });
     match form {
         OutputForm::Table => output.text(&format!("{report}\n"))?,
         OutputForm::Json => output.json(&report)?,

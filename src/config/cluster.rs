@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use toml::de::DeTable;
+
 use super::kafka::Properties;
 use super::report::{Place, Report, Reported};
 use super::security::{self, Security};
 use super::settings::{ClusterConfig, KafkaValue};
 use super::tree::Value;
 use super::{certificates, login};
-use crate::types::ClusterName;
+use crate::types::{ClusterName, PeerName};
 use crate::wire::Settings;
 
 /// A cluster of the file. It is known by name even where something is wrong in it, so that one mistake isn't
 /// reported twice.
 #[derive(Debug)]
 pub(super) struct ReadCluster {
+    pub(super) place: Place,
     pub(super) config: Option<ClusterConfig>,
 }
 
@@ -29,7 +32,7 @@ pub(super) fn read_all<'t>(
         match ClusterName::new(name) {
             Ok(name) => {
                 let config = read_one(report, &name, &value);
-                read.insert(name, ReadCluster { config });
+                read.insert(name, ReadCluster { place: value.key.clone(), config });
             }
             Err(error) => report.refuse(&value.key, error.to_string(), None),
         }
@@ -39,6 +42,10 @@ pub(super) fn read_all<'t>(
 
 fn read_one<'t>(report: &mut Report<'t>, name: &ClusterName, value: &Value<'t>) -> Option<ClusterConfig> {
     let table = value.table(report, "a table of Kafka properties")?;
+    if let Some(via) = via(report, value, table) {
+        let wire = Settings::plain(Vec::new(), "causeway");
+        return Some(ClusterConfig { name: name.clone(), via: Some(via.ok()?), wire, kafka: BTreeMap::new() });
+    }
     let properties = Properties::read(report, value, table);
     let bootstrap = bootstrap(report, &value.key, &properties);
     let security = security::read(report, &properties);
@@ -60,7 +67,30 @@ fn read_one<'t>(report: &mut Report<'t>, name: &ClusterName, value: &Value<'t>) 
     wire.tls = tls.ok()?;
     wire.sasl = sasl.ok()?;
     let kafka = for_librdkafka(&properties, &wire);
-    Some(ClusterConfig { name: name.clone(), wire, kafka })
+    Some(ClusterConfig { name: name.clone(), via: None, wire, kafka })
+}
+
+/// The peer that a cluster is read through. It alone knows addresses and logins, so no other key may stand beside.
+fn via<'t>(report: &mut Report<'t>, cluster: &Value<'t>, table: &'t DeTable<'t>) -> Option<Result<PeerName, Reported>> {
+    if !table.contains_key("via") {
+        return None;
+    }
+    let mut via = Err(Reported);
+    for (key, value) in cluster.named(report, "a table of Kafka properties") {
+        if key == "via" {
+            via = value.full_text(report).ok_or(Reported).and_then(|text| {
+                PeerName::new(text).map_err(|error| {
+                    report.refuse(&value.place, error.to_string(), None);
+                    Reported
+                })
+            });
+        } else {
+            let sentence = format!("`{key}` would have no effect: the cluster is read through a peer (`via`)");
+            let help = "the peer's daemon has the addresses and logins; leave it out here".to_owned();
+            report.refuse(&value.key, sentence, Some(help));
+        }
+    }
+    Some(via)
 }
 
 fn bootstrap(report: &mut Report<'_>, cluster: &Place, properties: &Properties) -> Option<Vec<String>> {

@@ -99,11 +99,6 @@ impl Properties {
                 let sentence = format!("`{name}` would have no effect: causeway decides this itself");
                 report.refuse(&value.key, sentence, Some("leave it out".to_owned()));
             }
-            None if name == "via" => {
-                let sentence = "reaching a cluster through another daemon (`via`) is not available yet";
-                report.refuse(&value.key, sentence, Some("use bootstrap.servers".to_owned()));
-                self.refused.push("bootstrap.servers");
-            }
             None => {
                 let allowed: Vec<_> = USED.iter().map(|row| row.key).collect();
                 self.refused.extend(report.refuse_unknown(&value.key, name, &allowed));

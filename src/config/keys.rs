@@ -52,13 +52,79 @@ pub(super) static TOP: Section = Section {
             "tables",
             "required",
             "`[link.NAME]`; letters, digits, `-`, `_`",
-            "which cluster is mirrored to which",
+            "which cluster is mirrored to which; none is needed where a peer reads a cluster of ours",
+        ),
+        row("peers", "table", "none", "once", "sessions with other daemons: our side of them"),
+        row("peer", "tables", "none", "`[peer.NAME]`; letters, digits, `-`, `_`", "the other daemons, one by one"),
+    ],
+    later: &[],
+};
+
+pub(super) static PEERS: Section = Section {
+    title: "`[peers]`",
+    rows: &[
+        row("certificate", "path", "required", "PEM file", "our certificate chain towards other daemons"),
+        row("key", "secret", "required", "PEM text", "its private key: `{ file = \"/path\" }`"),
+        row(
+            "ca",
+            "path",
+            "the system's certificates",
+            "PEM file",
+            "whom to trust to sign certificates of peers whose `identity` is a name",
+        ),
+        row("listen", "address", "none: we only dial", "IP address and port", "where peers may dial us"),
+    ],
+    later: &[],
+};
+
+pub(super) static PEER: Section = Section {
+    title: "`[peer.NAME]`",
+    rows: &[
+        row(
+            "identity",
+            "string",
+            "required",
+            "a DNS name in its certificate, or `sha256:` and the hex digest of its public key",
+            "who it must prove to be, whoever dials",
+        ),
+        row(
+            "connect",
+            "string or list",
+            "nothing: it dials us",
+            "`host:port`; each address of each name is dialled",
+            "where to dial it",
+        ),
+        row("expose", "table", "nothing", "see below", "what it may read"),
+        row("connections", "integer", "`8`", "1 to 64", "parallel connections to each of its daemons, where we dial"),
+        row("rate", "rate", "no limit", "`1 kB/s` to `1000 GB/s`", "the most that is sent to it"),
+        row("compress", "boolean", "`false`", "`true`, `false`", "what is sent to it is compressed where that helps"),
+        row("proxy", "string", "none", "`host:port` of an HTTP proxy with CONNECT", "the way out to `connect`"),
+        row("proxy_user", "string", "none", "goes with `proxy_password`", "for the proxy"),
+        row("proxy_password", "secret", "none", "goes with `proxy_user`", "for the proxy"),
+    ],
+    later: &[],
+};
+
+pub(super) static EXPOSE: Section = Section {
+    title: "`expose` in `[peer.NAME]`",
+    rows: &[
+        row("cluster", "string", "required", "the name of a cluster that we reach directly", "the cluster it may read"),
+        row(
+            "topics",
+            "string or list",
+            "nothing",
+            "regular expressions for whole names",
+            "the topics it may see and read; internal ones never, those with causeway's own state always",
+        ),
+        row(
+            "groups",
+            "string or list",
+            "nothing",
+            "regular expressions for whole names",
+            "the groups it may see, with their offsets",
         ),
     ],
-    later: &[
-        ("peers", "sessions between daemons (`[peers]`) are not available yet"),
-        ("peer", "sessions between daemons (`[peer.NAME]`) are not available yet"),
-    ],
+    later: &[],
 };
 
 pub(super) static DAEMON: Section = Section {
@@ -356,7 +422,8 @@ pub(super) static TUNING: Section = Section {
 };
 
 /// All our tables, in the order of the documentation.
-pub(super) static SECTIONS: [&Section; 7] = [&TOP, &DAEMON, &LINK, &TOPICS, &GROUPS, &SYNC, &TUNING];
+pub(super) static SECTIONS: [&Section; 10] =
+    [&TOP, &DAEMON, &PEERS, &PEER, &EXPOSE, &LINK, &TOPICS, &GROUPS, &SYNC, &TUNING];
 
 /// Whether a key is one of ours and its value may be shown.
 pub(super) fn is_public(key: &str) -> bool {

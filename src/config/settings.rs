@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cluster::Exposure;
+use crate::peer::PeerSettings;
 use crate::secrets::{SecretError, SecretSource};
 use crate::selection::{GroupSelection, Selection};
 use crate::sync::Drift;
-use crate::types::{ClusterName, LinkName};
-use crate::wire;
+use crate::types::{ClusterName, LinkName, PeerName};
+use crate::wire::{self, PemSource};
 
 /// A whole, consistent configuration.
 #[derive(Debug, Clone)]
@@ -18,10 +20,42 @@ pub struct Config {
     pub daemon: DaemonConfig,
     /// The clusters by name.
     pub clusters: BTreeMap<ClusterName, ClusterConfig>,
-    /// The links by name; at least one. Their clusters are in `clusters`.
+    /// The links by name; at least one, unless something is exposed to a peer. Their clusters are in `clusters`.
     pub links: BTreeMap<LinkName, LinkConfig>,
+    /// Sessions with other daemons.
+    pub peers: Option<PeersConfig>,
     /// The file it was read from.
     pub file: PathBuf,
+}
+
+/// `[peers]` and all `[peer.NAME]`.
+#[derive(Debug, Clone)]
+pub struct PeersConfig {
+    /// Our certificate chain.
+    pub certificate: PemSource,
+    /// Its private key.
+    pub key: PemSource,
+    /// Whom to trust; the system's authorities when there is none.
+    pub ca: Option<PemSource>,
+    /// Where peers may dial us.
+    pub listen: Option<String>,
+    /// The peers.
+    pub peers: Vec<PeerSettings>,
+    /// What each may read; the clusters are in `clusters`, and reached directly.
+    pub exposed: BTreeMap<PeerName, Expose>,
+}
+
+/// What a peer may read.
+#[derive(Debug, Clone)]
+pub struct Expose {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// Regular expressions for whole names of topics.
+    pub topics: Vec<String>,
+    /// Regular expressions for whole names of groups.
+    pub groups: Vec<String>,
+    /// Both, compiled.
+    pub exposure: Exposure,
 }
 
 /// `[daemon]`.
@@ -57,6 +91,8 @@ pub struct ClusterConfig {
     pub name: ClusterName,
     /// For our own client.
     pub wire: wire::Settings,
+    /// The peer that it is read through; `None`: it is reached directly, by `wire`.
+    pub via: Option<PeerName>,
     /// For librdkafka, under librdkafka's names.
     pub kafka: BTreeMap<String, KafkaValue>,
 }

@@ -14,6 +14,7 @@ mod cluster_messages;
 mod clusters;
 mod messages;
 mod parts;
+mod peers;
 
 /// Two clusters and a link, as little as there can be.
 const SMALL: &str = r#"

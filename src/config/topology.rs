@@ -5,20 +5,48 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::cluster::ReadCluster;
 use super::keys;
 use super::link::ReadLink;
+use super::peers::ReadPeer;
 use super::report::{Place, Report};
 use super::settings::ClusterConfig;
-use crate::types::{ClusterName, LinkName, TopicName};
+use crate::types::{ClusterName, LinkName, PeerName, TopicName};
 use crate::wire::SaslSettings;
 
 type Clusters = BTreeMap<ClusterName, ReadCluster>;
 
 /// Refuses what can't work together.
-pub(super) fn check(report: &mut Report<'_>, clusters: &Clusters, links: &[ReadLink]) {
+pub(super) fn check(
+    report: &mut Report<'_>,
+    clusters: &Clusters,
+    links: &[ReadLink],
+    peers: &BTreeMap<PeerName, ReadPeer>,
+) {
+    check_peers(report, clusters, peers);
     for link in links {
         check_ends(report, clusters, link);
     }
     refuse_cycles(report, links);
     refuse_shared_targets(report, links);
+}
+
+/// Clusters that are read through a peer need the peer; what is exposed needs to be next to us.
+fn check_peers(report: &mut Report<'_>, clusters: &Clusters, peers: &BTreeMap<PeerName, ReadPeer>) {
+    for cluster in clusters.values() {
+        let Some(via) = cluster.config.as_ref().and_then(|config| config.via.as_ref()) else { continue };
+        if !peers.contains_key(via) {
+            let help = format!("add [peer.{via}] with its identity");
+            report.refuse(&cluster.place, format!("there is no peer `{via}`"), Some(help));
+        }
+    }
+    for (expose, place) in peers.values().filter_map(|peer| peer.expose.as_ref()) {
+        match clusters.get(&expose.cluster) {
+            None => report.refuse(place, format!("there is no cluster `{}`", expose.cluster), None),
+            Some(ReadCluster { config: Some(ClusterConfig { via: Some(_), .. }), .. }) => {
+                let sentence = format!("`{}` is itself read through a peer", expose.cluster);
+                report.refuse(place, sentence, Some("only clusters that we reach directly can be exposed".to_owned()));
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 fn check_ends(report: &mut Report<'_>, clusters: &Clusters, link: &ReadLink) {
@@ -39,7 +67,14 @@ fn check_ends(report: &mut Report<'_>, clusters: &Clusters, link: &ReadLink) {
         report.refuse(place, format!("the link would mirror `{source}` into itself"), None);
         return;
     }
-    if clusters.get(target).and_then(|cluster| cluster.config.as_ref()).is_some_and(has_extensions) {
+    let of_target = clusters.get(target).and_then(|cluster| cluster.config.as_ref());
+    if of_target.is_some_and(|config| config.via.is_some()) {
+        let sentence = format!("`{target}` is read through a peer, so it can't be a target");
+        let help = "nothing is ever written through a session: run this link on a daemon next to its target";
+        report.refuse(place, sentence, Some(help.to_owned()));
+        return;
+    }
+    if of_target.is_some_and(has_extensions) {
         let sentence = format!("`{target}` has `sasl.oauthbearer.extensions`, so it can't be a target");
         let help = "the client that keeps the state on a target can't send them; use another mechanism there";
         report.refuse(place, sentence, Some(help.to_owned()));

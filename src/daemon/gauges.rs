@@ -70,6 +70,9 @@ impl Daemon {
         #[expect(clippy::cast_precision_loss, reason = "a date in milliseconds has 41 bits")]
         self.metrics.set(names::START_TIME_SECONDS, &[], self.started_at_ms as f64 / 1000.0);
         self.metrics.set(names::READY, &[], flag(is_ready));
+        if let Some(peers) = &self.peers {
+            super::peers::measure(peers, &self.metrics);
+        }
         for side in self.sides.values() {
             self.metrics.set(names::SHARDS_OWNED, &[("cluster", side.cluster.as_str())], count(side.leases()));
         }

@@ -60,7 +60,11 @@ pub fn preflight(config: &Config) -> Result<preflight::Plan, InvalidName> {
             },
         })
     };
-    Ok(preflight::Plan { links: config.links.values().filter_map(plan).collect() })
+    // What is read through a peer is looked at through the peer.
+    let is_direct = |name| config.clusters.get(name).is_some_and(|cluster| cluster.via.is_none());
+    Ok(preflight::Plan {
+        links: config.links.values().filter(|link| is_direct(&link.source)).filter_map(plan).collect(),
+    })
 }
 
 /// The API.

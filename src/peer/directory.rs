@@ -299,7 +299,8 @@ impl Peer {
         let previous = lock(&self.trouble).replace(trouble.clone());
         // The same again, every few seconds for days, belongs into the status and not into the log.
         if previous.is_none_or(|previous| previous.reason != trouble.reason) {
-            tracing::warn!(peer = %self.settings.name, reason = trouble.reason, advice = trouble.advice, "peer trouble");
+            let (peer, advice) = (&self.settings.name, trouble.advice);
+            tracing::warn!(%peer, reason = trouble.reason, advice, "peer trouble");
         }
     }
 

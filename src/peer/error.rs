@@ -13,7 +13,7 @@ pub enum PeerError {
     #[error("no peer is called {0}")]
     Unknown(PeerName),
     /// No session is up.
-    #[error("there is no session with peer {peer}{}", .reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
+    #[error("there is no session with peer {peer}{}", because(.reason.as_deref()))]
     Away {
         /// The peer.
         peer: PeerName,
@@ -81,6 +81,10 @@ pub enum PeerError {
         /// What took too long.
         stage: &'static str,
     },
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(": {reason}")).unwrap_or_default()
 }
 
 impl PeerError {

@@ -28,6 +28,8 @@ const WINDOW_BULK_BYTES: usize = 1 << 20;
 pub(super) const WINDOW_BYTES_MAX: usize = 1 << 30;
 /// What waits to be sent on one stream before its writer has to wait.
 const OUTBOUND_BYTES_MAX: usize = 256 << 10;
+/// So little of a stream goes ahead of bulk whatever its class: a question of a client that also fetches much.
+const SMALL_BYTES: usize = 16 << 10;
 /// Streams that each side may have opened at a time on one connection.
 pub(super) const STREAMS_MAX: usize = 128;
 
@@ -289,9 +291,10 @@ impl Streams {
         let Some(entry) = self.entries.get_mut(&stream) else { return };
         if !entry.is_ready && entry.can_send() {
             entry.is_ready = true;
+            let is_small = entry.queued_bytes <= SMALL_BYTES;
             match entry.class {
-                Class::Control => self.control_ready.push_back(stream),
-                Class::Bulk => self.bulk_ready.push_back(stream),
+                Class::Bulk if !is_small => self.bulk_ready.push_back(stream),
+                Class::Control | Class::Bulk => self.control_ready.push_back(stream),
             }
         }
     }

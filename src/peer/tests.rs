@@ -245,3 +245,18 @@ pub(super) async fn echo(stream: &mut Stream, text: &'static str) -> Result<Byte
     stream.send_message(Bytes::from_static(text.as_bytes())).await?;
     stream.message(1 << 20).await
 }
+
+/// For the tests of those above: two daemons with a session over TLS on loopback. The second one dials, and serves
+/// with the handler; the first one calls it `onprem`.
+pub(crate) async fn connected(handler: Arc<dyn Handler>) -> (Peers, Peers) {
+    let (cloud, onprem) = (tls::self_signed(), tls::self_signed());
+    let address = tls::free_address().await.to_string();
+    let listening = tls::secured("c", &cloud, "onprem", &onprem.pin);
+    let mut dialling = tls::secured("o", &onprem, "cloud", &cloud.pin);
+    dialling.peers[0].connect = vec![Address::parse(&address).unwrap()];
+    let listening = Settings { listen: Some(address), ..listening };
+    let cloud = Peers::start(listening, Arc::new(ServeNothing)).await.unwrap();
+    let onprem = Peers::start(dialling, handler).await.unwrap();
+    until(|| up(&cloud) == 4).await;
+    (cloud, onprem)
+}

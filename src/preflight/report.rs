@@ -54,16 +54,19 @@ impl Report {
         }
     }
 
-    pub(super) fn ok(&mut self, about: &str, sentence: impl Into<String>) {
+    /// Notes what is in order.
+    pub fn ok(&mut self, about: &str, sentence: impl Into<String>) {
         let (about, sentence) = (about.to_owned(), sentence.into());
         self.findings.push(Finding { level: Level::Ok, about, sentence, remedy: None });
     }
 
-    pub(super) fn warn(&mut self, about: &str, sentence: impl Into<String>, remedy: impl Into<String>) {
+    /// Notes what works, but should be looked at.
+    pub fn warn(&mut self, about: &str, sentence: impl Into<String>, remedy: impl Into<String>) {
         self.push(Level::Warn, about, sentence.into(), remedy.into());
     }
 
-    pub(super) fn fail(&mut self, about: &str, sentence: impl Into<String>, remedy: impl Into<String>) {
+    /// Notes what would not work.
+    pub fn fail(&mut self, about: &str, sentence: impl Into<String>, remedy: impl Into<String>) {
         self.push(Level::Fail, about, sentence.into(), remedy.into());
     }
 

@@ -142,6 +142,24 @@ table! {
         "1 while this daemon's file differs from the settings that the link works by.";
     SHARDS_OWNED = "causeway_shards_owned", Gauge, "shards", ["cluster"],
         "Shards of the target cluster's state topic that this daemon owns.";
+    PEER_UP = "causeway_peer_up", Gauge, "1 or 0", ["peer"],
+        "1 while there is a session with the peer.";
+    PEER_CONNECTIONS = "causeway_peer_connections", Gauge, "connections", ["peer", "instance"],
+        "Connections that are up, of the session with one daemon of the peer.";
+    PEER_CONNECTIONS_WANTED = "causeway_peer_connections_wanted", Gauge, "connections", ["peer", "instance"],
+        "Connections that this session should have.";
+    PEER_ROUND_TRIP_SECONDS = "causeway_peer_round_trip_seconds", Gauge, "seconds", ["peer", "instance"],
+        "Round trip of the last heartbeat, the shortest among the session's connections.";
+    PEER_STREAMS = "causeway_peer_streams", Gauge, "streams", ["peer", "instance"],
+        "Streams that are open over the session.";
+    PEER_CREDIT_BYTES = "causeway_peer_credit_bytes", Gauge, "bytes", ["peer", "instance"],
+        "What the peer may send us without further credit.";
+    PEER_QUEUED_BYTES = "causeway_peer_queued_bytes", Gauge, "bytes", ["peer", "instance"],
+        "What waits to be sent to the peer.";
+    PEER_SENT_BYTES_TOTAL = "causeway_peer_sent_bytes_total", Counter, "bytes", ["peer", "instance"],
+        "Bytes sent over the session, without what TLS adds.";
+    PEER_RECEIVED_BYTES_TOTAL = "causeway_peer_received_bytes_total", Counter, "bytes", ["peer", "instance"],
+        "Bytes received over the session, without what TLS adds.";
     READY = "causeway_ready", Gauge, "1 or 0", [],
         "1 while the daemon is ready, as /readyz says.";
     START_TIME_SECONDS = "causeway_start_time_seconds", Gauge, "seconds", [],

@@ -15,6 +15,7 @@ use self::connections::Connections;
 use self::leaders::Refresh;
 use self::view::View;
 use super::dial::{Dial, TcpDialer};
+use super::reach::{Reach, Reacher};
 use super::{Connection, Leader, Metadata, ResponseError, Settings, WireError, lock, metadata};
 use crate::tasks::{Backoff, TaskGroup};
 use crate::types::{BrokerId, TopicName, TopicPartition};
@@ -72,6 +73,14 @@ impl Client {
     pub fn new(settings: Settings) -> Self {
         let settings = Arc::new(settings);
         let dialer = Arc::new(TcpDialer::new(Arc::clone(&settings)));
+        Self::with_dialer(settings, dialer)
+    }
+
+    /// A client whose way to the brokers is somebody else's. The bootstrap list only names it in messages.
+    #[must_use]
+    pub fn over(settings: Settings, reach: Arc<dyn Reach>) -> Self {
+        let settings = Arc::new(settings);
+        let dialer = Arc::new(Reacher::new(Arc::clone(&settings), reach));
         Self::with_dialer(settings, dialer)
     }
 

@@ -26,7 +26,7 @@ pub(super) use self::line::Line;
 
 use self::establish::Guard;
 
-use super::encode::{Decoded, decode_response};
+use super::encode::{Decoded, decode_response, undecoded};
 use super::produce::decode_produce;
 use super::versions::{Ceilings, Versions};
 use super::{ProduceRequest, Settings, WireError, api_name};
@@ -105,6 +105,20 @@ impl Connection {
     pub async fn start<R: Request>(&self, request: &R, version: i16) -> Result<Pending<R::Response>, WireError> {
         let receiver = self.handle.line.put(request, version, None).await?;
         Ok(self.pending::<R>(receiver, version))
+    }
+
+    /// The same for a response that is handed on and not looked into: its bytes as they came, from the correlation id
+    /// on.
+    pub async fn start_raw<R: Request>(&self, request: &R, version: i16) -> Result<Pending<Bytes>, WireError> {
+        let receiver = self.handle.line.put(request, version, None).await?;
+        let Pending { receiver, handle, api, api_key, version, .. } = self.pending::<R>(receiver, version);
+        Ok(Pending { receiver, handle, decode: undecoded::<R>, api, api_key, version })
+    }
+
+    /// The oldest and the newest version of this API that both sides speak.
+    #[must_use]
+    pub fn common_versions<R: Request>(&self) -> Option<(i16, i16)> {
+        self.handle.versions.common::<R>()
     }
 
     /// The same with a limit of its own instead of the request timeout, for requests that a broker may take long over.

@@ -68,6 +68,12 @@ pub(super) fn decode_response<R: Request>(frame: Bytes, version: i16) -> Result<
     Ok(Decoded { response, throttle })
 }
 
+/// A response frame as it came; only what it asks of us is looked at.
+pub(super) fn undecoded<R: Request>(frame: Bytes, version: i16) -> Result<Decoded<Bytes>, String> {
+    let throttle = throttle::asked_for(R::KEY, version, &response_body::<R>(frame.clone(), version)?);
+    Ok(Decoded { response: frame, throttle })
+}
+
 /// Takes the response header off.
 pub(super) fn response_body<R: Request>(mut frame: Bytes, version: i16) -> Result<Bytes, String> {
     let header_version = <R::Response as HeaderVersion>::header_version(version);

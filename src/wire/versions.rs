@@ -72,6 +72,13 @@ impl Versions {
         (lowest <= highest).then_some(highest)
     }
 
+    /// The versions that both speak, from the oldest to the newest.
+    pub(super) fn common<R: Request>(&self) -> Option<(i16, i16)> {
+        let newest = self.newest::<R>(i16::MAX)?;
+        let (oldest, _) = self.offered.get(&R::KEY)?;
+        Some((R::VERSIONS.min.max(*oldest), newest))
+    }
+
     /// Notes that a response could not be read.
     pub(super) fn note_unreadable(&self, api_key: i16, version: i16, reason: &str) {
         if reason.contains("is not valid for version") {

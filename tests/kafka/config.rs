@@ -18,6 +18,8 @@ pub struct Config {
     pub group: String,
     clusters: Vec<(String, Vec<(String, String)>)>,
     links: Vec<Link>,
+    /// What stands at the end, as it is.
+    tail: String,
 }
 
 /// One link.
@@ -41,10 +43,21 @@ struct Link {
 impl Config {
     /// One link named [`LINK`] from `source` to `target`, without topics yet.
     pub fn new(group: &str, source: &Cluster, target: &Cluster) -> Self {
-        Self { group: group.into(), clusters: Vec::new(), links: Vec::new() }
+        Self::bare(group)
             .cluster("source", &plain(source))
             .cluster("target", &plain(target))
             .link(LINK, "source", "target")
+    }
+
+    /// Nothing yet.
+    pub fn bare(group: &str) -> Self {
+        Self { group: group.into(), clusters: Vec::new(), links: Vec::new(), tail: String::new() }
+    }
+
+    /// Text for the end of the file.
+    pub fn tail(mut self, text: &str) -> Self {
+        self.tail.push_str(text);
+        self
     }
 
     /// Names a cluster, or replaces how it is reached.
@@ -129,6 +142,7 @@ impl Config {
             }
             let _ = writeln!(text, "\n[link.{name}.sync]\ninterval = \"1s\"\n{}", link.sync.join("\n"));
         }
+        text.push_str(&self.tail);
         text
     }
 }

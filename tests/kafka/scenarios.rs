@@ -40,6 +40,7 @@ mod rights;
 mod security;
 mod slow_follower;
 mod smoke;
+mod source_initiated;
 mod stops;
 mod takeover;
 mod topics;

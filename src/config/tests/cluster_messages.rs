@@ -45,11 +45,6 @@ const PROPERTIES: &[(&str, &[&str])] = &[
         &["4:1 cluster.a.batch.size: `batch.size` would have no effect: causeway decides this itself (leave it out)"],
     ),
     (
-        "via = \"onprem\"",
-        &["4:1 cluster.a.via: reaching a cluster through another daemon (`via`) is not available yet \
-                   (use bootstrap.servers)"],
-    ),
-    (
         "client.id = \"x\"\n\"client.id\" = \"y\"",
         &["5:1 cluster.a.client.id: `client.id` is set twice: here and in line 4 (keep one of them)"],
     ),

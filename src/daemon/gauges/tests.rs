@@ -79,7 +79,9 @@ async fn a_daemon_whose_clusters_are_away_shows_what_it_knows_of_itself() {
         "[cluster.a]\nbootstrap.servers = \"127.0.0.1:{a}\"\n[cluster.b]\nbootstrap.servers = \"127.0.0.1:{b}\"\n\
          [link.l]\nsource = \"a\"\ntarget = \"b\"\noffsets = \"translate\"\n[[link.l.topics]]\nmatch = \".*\"\n"
     );
-    let daemon = Daemon::new(Config::parse(&text, Path::new("causeway.toml")).unwrap());
+    let config = Config::parse(&text, Path::new("causeway.toml")).unwrap();
+    let reached = crate::daemon::peers::reach(&config).await.unwrap();
+    let daemon = Daemon::new(config, reached);
     let seen = async {
         loop {
             let text = daemon.metrics.render();

@@ -63,7 +63,7 @@ async fn bulk_is_held_back_when_the_rate_says_so_and_control_is_not() {
     let mut own = streams(Side::Listener);
     let bulk = opened(&mut own, 1, Class::Bulk);
     let control = opened(&mut own, 3, Class::Control);
-    own.put(bulk, vec![0; 10].into());
+    own.put(bulk, vec![0; 50_000].into());
     own.put(control, vec![0; 10].into());
     let mut sent = Vec::new();
     assert!(own.next_frames(1 << 20, false, Instant::now(), &mut sent));

@@ -21,6 +21,7 @@ mod broker;
 #[path = "../kafka/frame.rs"]
 mod frame;
 #[path = "../kafka/jars.rs"]
+#[expect(dead_code, reason = "the suite on real Kafka uses all of it")]
 mod jars;
 #[path = "../kafka/process.rs"]
 #[expect(dead_code, reason = "the suite on real Kafka uses all of it")]

@@ -193,13 +193,13 @@ fn retention_is_left_alone_where_applications_write_on_both_sides() {
     assert_eq!(configs.get("retention.ms").map(String::as_str), Some("1000"));
     assert_eq!(configs.get("compression.type").map(String::as_str), Some("producer"));
     assert_eq!(record, SettingsRecord::default());
-    let mut adopted = changes(&source, &with(&[]), &SettingsRecord::default(), Phase::Adopting, false);
+    let mut adopted = changes(&source, &with(&[]), &SettingsRecord::default(), Phase::Adopting, false, false);
     adopted.leave_retention(&SettingsRecord::default());
     assert!(!adopted.alter.contains_key("retention.ms") && !adopted.record.is_history_held, "{adopted:?}");
     assert!(adopted.alter.contains_key("compression.type"));
     // What is held back already is given back.
     let held = SettingsRecord { is_history_held: true, ..SettingsRecord::default() };
-    let mut released = changes(&source, &with(&[set("retention.ms", "-1")]), &held, Phase::CaughtUp, false);
+    let mut released = changes(&source, &with(&[set("retention.ms", "-1")]), &held, Phase::CaughtUp, false, false);
     released.leave_retention(&held);
     assert_eq!(released.alter.get("retention.ms"), Some(&Some("1000".to_owned())));
 }

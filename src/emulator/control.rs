@@ -165,6 +165,7 @@ impl Cluster {
             one.is_up = false;
             one.sessions.clear();
         }
+        state.coordinators.transactions.moved();
         let (now, alive) = (state.now(now_ms), state.alive());
         for topic in state.topics.values_mut() {
             let is_unclean_allowed = topic.settings.is_unclean_election_allowed;

@@ -1,4 +1,5 @@
 mod clients;
+mod coordinators;
 mod fetching;
 mod hostile;
 mod making_smaller;

@@ -61,7 +61,8 @@ impl Wire {
 
     pub fn receive<R: Request>(&mut self, promise: &Promise<R>) -> R::Response {
         let mut frame = self.frame().unwrap_or_else(|error| panic!("no answer to API {}: {error}", R::KEY));
-        let header = ResponseHeader::decode(&mut frame, R::Response::header_version(promise.version)).expect("a header");
+        let header =
+            ResponseHeader::decode(&mut frame, R::Response::header_version(promise.version)).expect("a header");
         assert_eq!(header.correlation_id, promise.correlation_id, "answers come in order");
         let response = R::Response::decode(&mut frame, promise.version).expect("a response");
         assert!(frame.is_empty(), "{} bytes behind the answer to API {}", frame.len(), R::KEY);

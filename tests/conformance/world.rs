@@ -115,7 +115,9 @@ impl World {
         wait_until("a leader", || {
             let described = self.describe(name);
             let has_leaders = described.partitions.iter().all(|partition| partition.error_code == 0);
-            (described.error_code == 0 && described.partitions.len() == usize::try_from(partitions).unwrap() && has_leaders)
+            (described.error_code == 0
+                && described.partitions.len() == usize::try_from(partitions).unwrap()
+                && has_leaders)
                 .then_some(())
         });
         // The leader is known before it has opened its log.
@@ -203,8 +205,7 @@ impl World {
             .with_current_leader_epoch(current)
             .with_leader_epoch(epoch);
         let topic = OffsetForLeaderTopic::default().with_topic(topic_name(topic)).with_partitions(vec![partition]);
-        let request =
-            OffsetForLeaderEpochRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
+        let request = OffsetForLeaderEpochRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
         self.wire.call(&request, 4).topics.remove(0).partitions.remove(0)
     }
 
@@ -227,8 +228,7 @@ impl World {
     /// Writes markers with one request; the codes, in order.
     pub fn write_markers(&mut self, topic: &str, markers: &[Marker]) -> Vec<i16> {
         let of_one = |marker: &Marker| {
-            let topic =
-                WritableTxnMarkerTopic::default().with_name(topic_name(topic)).with_partition_indexes(vec![0]);
+            let topic = WritableTxnMarkerTopic::default().with_name(topic_name(topic)).with_partition_indexes(vec![0]);
             WritableTxnMarker::default()
                 .with_producer_id(marker.producer_id.into())
                 .with_producer_epoch(marker.epoch)

@@ -12,7 +12,7 @@ use kafka_protocol::error::ResponseError;
 
 use super::Cluster;
 use super::groups::{GroupSettings, Groups};
-use super::records;
+use super::records::{self, Header};
 use super::state::State;
 use super::transactions::{Holder, Marker, Place, TransactionSettings, Transactions};
 
@@ -101,6 +101,19 @@ impl State {
         let fresh = if needs_producer_id { self.allocate_producer_id(broker) } else { -1 };
         let mut allocate = || fresh;
         self.coordinators.transactions.init(id, timeout_ms, expected, &mut allocate, now_ms)
+    }
+
+    /// What a producer is told whose partition is not in its transaction (KIP-890): the coordinator's reason, in words
+    /// that producers of any age understand.
+    pub(crate) fn why_unverified(&mut self, id: &str, header: &Header, topic: &str, index: i32) -> ResponseError {
+        let holder = Holder { producer_id: header.producer_id, epoch: header.producer_epoch };
+        let place = Place::Partition(topic.to_owned(), index);
+        match self.coordinators.transactions.verify(id, holder, &place) {
+            Err(ResponseError::ProducerFenced) => ResponseError::InvalidProducerEpoch,
+            Err(ResponseError::ConcurrentTransactions) => ResponseError::NotEnoughReplicas,
+            Err(reason) => reason,
+            Ok(()) => ResponseError::InvalidTxnState,
+        }
     }
 
     /// Writes the markers that are missing, as far as their leaders are there.

@@ -37,6 +37,7 @@ pub const FORGETFUL: [(&str, &str); 4] = [
 pub fn with_emulator<T>(more: &[(&str, &str)], act: impl FnOnce(&Cluster) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut settings = Settings::new("emulated");
+    settings.compaction_interval = std::time::Duration::from_millis(500);
     for (name, value) in PROPERTIES.iter().chain(more) {
         settings.broker_settings.insert((*name).to_owned(), (*value).to_owned());
     }

@@ -137,16 +137,18 @@ fn find<'a>(
     let last_stable = partition.last_stable_offset();
     let high_watermark = partition.high_watermark_at(call.broker);
     let bound = if how.is_committed { high_watermark.min(last_stable) } else { high_watermark };
-    if wanted.offset < partition.log.start() || wanted.offset > partition.log.end() {
+    if wanted.offset < partition.log.start() {
         return Err(ResponseError::OffsetOutOfRange);
     }
     Ok((partition, bound))
 }
 
-/// Where the client's log and this one part, when the client says which epoch it read last.
+/// Where the client's log and this one part, when the client says which epoch it read last. Only one whose log does
+/// not part from this one can be beyond its end.
 fn diverging(partition: &Partition, wanted: &Wanted) -> Result<Option<(i32, i64)>, ResponseError> {
     if wanted.last_epoch < 0 {
-        return Ok(None);
+        let is_beyond = wanted.offset > partition.log.end();
+        return if is_beyond { Err(ResponseError::OffsetOutOfRange) } else { Ok(None) };
     }
     let (epoch, end) = partition.log.epoch_end(wanted.last_epoch).ok_or(ResponseError::OffsetOutOfRange)?;
     let is_diverging = epoch < wanted.last_epoch || end < wanted.offset;

@@ -43,14 +43,15 @@ impl Api for Produce {
 
     async fn answer(call: Call, request: ProduceRequest) -> Option<ProduceResponse> {
         let deadline = Instant::now() + duration(request.timeout_ms);
-        let (acks, has_transactional_id) = (request.acks, request.transactional_id.is_some());
+        let acks = request.acks;
+        let transactional_id = request.transactional_id.as_ref().map(|id| id.as_str());
         let mut topics = Vec::new();
         let mut has_leaders_to_tell = false;
         for topic in request.topic_data {
             let named = (call.version < 13).then(|| topic.name.to_string());
             let parts = topic.partition_data.into_iter().map(|data| {
                 let (index, inspected) = (data.index, look(&call, acks, data));
-                append(&call, named.as_deref(), topic.topic_id, index, inspected, (acks, has_transactional_id))
+                append(&call, named.as_deref(), topic.topic_id, index, inspected, (acks, transactional_id))
             });
             let parts: Vec<Part> = parts.collect();
             topics.push((topic.name, topic.topic_id, parts));
@@ -96,14 +97,14 @@ fn append(
     id: Uuid,
     index: i32,
     inspected: Result<Inspected, Refusal>,
-    (acks, has_transactional_id): (i16, bool),
+    (acks, transactional_id): (i16, Option<&str>),
 ) -> Part {
     let now_ms = call.cluster.now_ms();
     let mut part = Part { index, outcome: Err(ResponseError::UnknownTopicId.into()), log_start: -1, awaited: None };
     let mut state = call.lock();
     let Some(topic) = name.map(str::to_owned).or_else(|| state.name_of(id).cloned()) else { return part };
     part.outcome =
-        append_to(&mut state, call.broker, (&topic, index), inspected, (acks == -1, has_transactional_id), now_ms);
+        append_to(&mut state, call.broker, (&topic, index), inspected, (acks == -1, transactional_id), now_ms);
     let id = state.topics.get(&topic).map(|topic| topic.id).unwrap_or_default();
     if let (Ok(appended), Some((partition, _))) = (&part.outcome, state.partition_mut(&topic, index)) {
         part.log_start = partition.log.start();
@@ -117,20 +118,22 @@ fn append_to(
     broker: i32,
     (topic, index): (&str, i32),
     inspected: Result<Inspected, Refusal>,
-    (is_all_acks, has_transactional_id): (bool, bool),
+    (is_all_acks, transactional_id): (bool, Option<&str>),
     now_ms: i64,
 ) -> Result<Appended, Refusal> {
     let now = state.now(now_ms);
     state.partition_mut(topic, index).ok_or(ResponseError::UnknownTopicOrPartition)?;
     let inspected = inspected?;
     let header = inspected.header;
-    if header.is_transactional() && !has_transactional_id {
-        return Err(ResponseError::TransactionalIdAuthorizationFailed.into());
-    }
+    let unverified = match (header.is_transactional(), transactional_id) {
+        (false, _) => ResponseError::InvalidTxnState,
+        (true, None) => return Err(ResponseError::TransactionalIdAuthorizationFailed.into()),
+        (true, Some(id)) => state.why_unverified(id, &header, topic, index),
+    };
     let is_announced = state.is_announced(header.producer_id, header.producer_epoch, topic, index);
     let (partition, settings) = state.led(broker, topic, index, -1)?;
     if header.is_transactional() && !is_announced && !partition.is_in_transaction(&header) {
-        return Err(ResponseError::InvalidTxnState.into());
+        return Err(unverified.into());
     }
     let appended = partition.append(inspected, settings, is_all_acks, now)?;
     if !appended.is_duplicate {

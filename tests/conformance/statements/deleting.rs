@@ -56,7 +56,39 @@ fn retention_takes_what_is_old_by_its_own_timestamps(world: &mut World) {
     world.lands(&topic, &Batch::plain(&["c"]), 2);
 }
 
+fn compaction_leaves_holes_and_the_last_batch_of_each_producer(world: &mut World) {
+    let configs = [
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "200"),
+        ("min.cleanable.dirty.ratio", "0.01"),
+        ("max.compaction.lag.ms", "500"),
+    ];
+    let topic = world.topic_with(1, &configs);
+    let (first, second) = (world.foreign_producer_id(), world.foreign_producer_id());
+    // All records have one key, so each takes the place of the one before.
+    world.lands(&topic, &Batch::of(first, 0, 0, 3), 0);
+    world.lands(&topic, &Batch::of(first, 0, 3, 2), 3);
+    world.lands(&topic, &Batch::of(second, 0, 0, 4), 5);
+    let batches = wait_until("compaction", || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        // The segment that is written to is left alone.
+        let (code, _) = world.produce(&topic, &Batch::plain(&["a"]));
+        assert_eq!(code, 0);
+        let batches = world.batches(&topic, 0, 0);
+        (batches[0].base_offset > 0).then_some(batches)
+    });
+    let of = |id: i64| *batches.iter().find(|batch| batch.producer_id == id).expect("a batch of each producer");
+    // Empty, and there still: it says how far the producer was.
+    let (empty, other) = (of(first), of(second));
+    assert_eq!((empty.base_offset, empty.last_offset(), empty.count, empty.sequence), (3, 4, 0, 3));
+    assert!(other.last_offset() == 8 && other.count <= 1, "{other:?}");
+    let state = world.producer(&topic, first).expect("a producer");
+    assert_eq!(state.last_sequence, 4);
+    assert_eq!(world.produce(&topic, &Batch::of(first, 0, 3, 2)), (0, 3));
+}
+
 statements!(
+    compaction_leaves_holes_and_the_last_batch_of_each_producer,
     records_are_deleted_up_to_an_offset_and_never_come_back,
     minus_one_is_the_high_watermark_and_nothing_is_beyond_it,
     compacted_topics_refuse_it_unless_they_delete_too,

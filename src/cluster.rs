@@ -24,7 +24,9 @@ pub use configs::ConfigEntry;
 use error::Call;
 pub use error::{ClusterError, Remedy};
 pub use fetch::{FetchedOnce, Isolation};
-pub use groups::{Committed, GroupCommit, GroupDesk, GroupOffsets, ListedGroup, WhichGroups};
+pub use groups::{
+    Committed, GroupAnswers, GroupCommit, GroupCommitOutcome, GroupDesk, GroupOffsets, ListedGroup, WhichGroups,
+};
 pub use offsets::{EpochEnd, ListedOffset, OffsetQuery};
 pub use permissions::{Operation, Permissions, TopicPermissions};
 pub use producers::ProducerState;

@@ -34,7 +34,9 @@ pub use empty_transactions::Transactional;
 use error::Call;
 pub use error::{ClusterError, Remedy};
 pub use fetch::{FetchedOnce, Isolation};
-pub use groups::{Committed, GroupCommit, GroupDesk, GroupOffsets, ListedGroup, WhichGroups};
+pub use groups::{
+    Committed, GroupAnswers, GroupCommit, GroupCommitOutcome, GroupDesk, GroupOffsets, ListedGroup, WhichGroups,
+};
 pub use markers::Markers;
 pub use offsets::{EpochEnd, ListedOffset, OffsetQuery};
 pub use permissions::{Operation, Permissions, TopicPermissions};

@@ -31,7 +31,9 @@ pub(super) fn groups(options: &GroupsOptions, output: &mut Output<'_>) -> Result
     for (link, groups) in found {
         let groups = parse::<Groups>(&json!({ "groups": groups }))?.groups;
         if options.group.is_some() {
-            groups.iter().for_each(|group| details(&mut text, &link, group));
+            for group in &groups {
+                details(&mut text, &link, group);
+            }
         } else {
             list(&mut text, &link, &groups);
         }

@@ -55,6 +55,12 @@ pub struct Committed {
 /// The committed offsets of one group.
 pub type GroupOffsets = BTreeMap<TopicPartition, Committed>;
 
+/// The offsets of groups, or why they can't be told.
+pub type GroupAnswers = BTreeMap<GroupName, Result<GroupOffsets, ClusterError>>;
+
+/// What became of each position of a commit.
+pub type GroupCommitOutcome = Vec<(TopicPartition, Result<(), ClusterError>)>;
+
 /// A position to be committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupCommit {

@@ -9,12 +9,15 @@ use crate::store::{Key, Value, View};
 use crate::sync::{Mapped, Maps};
 use crate::types::{LinkName, SourceOffset, TargetOffset, TopicPartition, Translation};
 
+/// A stored map, and the record that it was read from.
+type Stored = (Arc<Value>, Arc<OffsetMap>);
+
 /// See the module. Stored maps are read again only when their record has changed.
 pub(super) struct LinkMaps {
     link: LinkName,
     registry: Registry,
     view: View,
-    stored: Mutex<HashMap<TopicPartition, (Arc<Value>, Arc<OffsetMap>)>>,
+    stored: Mutex<HashMap<TopicPartition, Stored>>,
 }
 
 impl LinkMaps {

@@ -9,8 +9,8 @@ use kafka_protocol::messages::list_groups_response::ListedGroup as Told;
 use kafka_protocol::messages::{ListGroupsRequest, OffsetCommitRequest, OffsetFetchRequest};
 use kafka_protocol::protocol::Request;
 
-use super::offsets::{self, Answers, Commits};
-use super::{GroupCommit, LIST, ListedGroup, WhichGroups};
+use super::offsets;
+use super::{GroupAnswers, GroupCommit, GroupCommitOutcome, LIST, ListedGroup, WhichGroups};
 use crate::cluster::{Cluster, ClusterError, text};
 use crate::types::{BrokerId, GroupKind, GroupName};
 use crate::wire::{Connection, WireError};
@@ -68,10 +68,10 @@ impl GroupDesk {
 
     /// The committed offsets of these groups, many in a request. Each group has its offsets (none where there is no
     /// such group) or its error.
-    pub async fn offsets(&self, groups: &[GroupName]) -> Result<Answers, ClusterError> {
+    pub async fn offsets(&self, groups: &[GroupName]) -> Result<GroupAnswers, ClusterError> {
         let line = self.line(0).await?;
         let version = self.answered(line.version::<OffsetFetchRequest>())?;
-        let mut answers = Answers::new();
+        let mut answers = GroupAnswers::new();
         if version >= FETCH_FIRST_WITH_MANY {
             for some in groups.chunks(GROUPS_AT_ONCE) {
                 let response = self.ask(&line, &offsets::fetch_many(some), version).await?;
@@ -91,7 +91,7 @@ impl GroupDesk {
     pub async fn commit(
         &self,
         groups: &BTreeMap<GroupName, Vec<GroupCommit>>,
-    ) -> Vec<(GroupName, Result<Commits, ClusterError>)> {
+    ) -> Vec<(GroupName, Result<GroupCommitOutcome, ClusterError>)> {
         let lines = (0..LINES.min(groups.len())).map(|line| self.commit_on(line, groups));
         join_all(lines).await.into_iter().flatten().collect()
     }
@@ -101,7 +101,7 @@ impl GroupDesk {
         &self,
         line: usize,
         groups: &BTreeMap<GroupName, Vec<GroupCommit>>,
-    ) -> Vec<(GroupName, Result<Commits, ClusterError>)> {
+    ) -> Vec<(GroupName, Result<GroupCommitOutcome, ClusterError>)> {
         let mut outcomes = Vec::new();
         for (group, commits) in groups.iter().skip(line).step_by(LINES) {
             outcomes.push((group.clone(), self.commit_one(line, group, commits).await));
@@ -114,7 +114,7 @@ impl GroupDesk {
         line: usize,
         group: &GroupName,
         commits: &[GroupCommit],
-    ) -> Result<Commits, ClusterError> {
+    ) -> Result<GroupCommitOutcome, ClusterError> {
         let line = self.line(line).await?;
         let version = self.answered(line.version::<OffsetCommitRequest>())?;
         let response = self.ask(&line, &offsets::commit_request(group, commits), version).await?;

@@ -10,16 +10,11 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::{COMMIT, Committed, FETCH, GroupCommit, GroupOffsets, resource};
+use super::{COMMIT, Committed, FETCH, GroupAnswers, GroupCommit, GroupCommitOutcome, GroupOffsets, resource};
 use crate::cluster::offsets::partition_resource;
 use crate::cluster::{Cluster, ClusterError, text, wire_name};
 use crate::types::{GroupName, PartitionIndex, TopicName, TopicPartition};
 use crate::wire::ResponseError;
-
-/// The offsets of groups, or why they can't be told.
-pub(super) type Answers = BTreeMap<GroupName, Result<GroupOffsets, ClusterError>>;
-/// What became of each position of a commit.
-pub(super) type Commits = Vec<(TopicPartition, Result<(), ClusterError>)>;
 
 fn id(group: &GroupName) -> GroupId {
     GroupId(text(group.as_str()))
@@ -42,7 +37,12 @@ pub(super) fn fetch_one(group: &GroupName) -> OffsetFetchRequest {
     OffsetFetchRequest::default().with_group_id(id(group)).with_topics(None)
 }
 
-pub(super) fn read_many(cluster: &Cluster, asked: &[GroupName], response: OffsetFetchResponse, answers: &mut Answers) {
+pub(super) fn read_many(
+    cluster: &Cluster,
+    asked: &[GroupName],
+    response: OffsetFetchResponse,
+    answers: &mut GroupAnswers,
+) {
     let whole = response.error_code;
     let mut told: HashMap<String, OffsetFetchResponseGroup> =
         response.groups.into_iter().map(|group| (group.group_id.to_string(), group)).collect();
@@ -138,7 +138,7 @@ pub(super) fn read_commits(
     group: &GroupName,
     commits: &[GroupCommit],
     response: OffsetCommitResponse,
-) -> Commits {
+) -> GroupCommitOutcome {
     let told: HashMap<(String, i32), i16> = response
         .topics
         .into_iter()

@@ -130,10 +130,9 @@ pub(super) fn step(committed: &Committed, mapped: Option<Mapped>, there: Option<
     let is_ours = terms.ours.is_on(&there.metadata);
     let is_equal = there.offset == wanted.get();
     match (is_ours, is_equal) {
-        (false, true) => Step::Leave(state),
-        (false, false) => Step::Leave(State::Conflict),
         (true, true) if terms.is_refresh_due => Step::Commit(wanted, state),
-        (true, true) => Step::Leave(state),
+        (_, true) => Step::Leave(state),
+        (false, false) => Step::Leave(State::Conflict),
         (true, false) if there.offset < wanted.get() || terms.is_fresh => Step::Commit(wanted, state),
         (true, false) => Step::Leave(State::Pending),
     }

@@ -52,6 +52,7 @@ impl GroupSync {
                 }
             }
         }
+        let mut refused: Vec<ClusterError> = Vec::new();
         for some in to_read.chunks(GROUPS_AT_ONCE) {
             let names: Vec<GroupName> = some.iter().map(|(name, _, _)| name.clone()).collect();
             let started = Instant::now();
@@ -62,13 +63,16 @@ impl GroupSync {
                     Some(Ok(offsets)) => memory.absorb(name, target, *kind, offsets, topics, started),
                     // The next list of another broker has it.
                     Some(Err(error)) if error.is_coordinator_elsewhere() => {}
-                    Some(Err(error)) => {
-                        memory.show_problem(&format!("group {name}"), Some(error.to_string()));
-                    }
+                    Some(Err(error)) => refused.push(error),
                     None => {}
                 }
             }
         }
+        let problem = refused.first().map(|first| match refused.len() {
+            1 => first.to_string(),
+            several => format!("{several} groups can't be read; the first: {first}"),
+        });
+        self.memory().show_problem(&format!("read groups of {}", desk.broker()), problem);
         Ok(())
     }
 
@@ -100,9 +104,6 @@ impl Memory {
         started: Instant,
     ) {
         offsets.retain(|partition, _| target_of(topics, partition).is_some());
-        if !self.problems.is_empty() {
-            self.show_problem(&format!("group {name}"), None);
-        }
         if offsets.is_empty() && !self.groups.contains_key(name) {
             return;
         }

@@ -89,9 +89,8 @@ impl Known {
     /// How a position stands, with what is known of the whole group.
     pub(super) fn overlaid(&self, state: State) -> State {
         match state {
-            State::Pending | State::AheadOfData if self.is_active => State::ActiveOnTarget,
             // What is there is the consumer's own, which is as it should be.
-            State::Conflict if self.is_active => State::ActiveOnTarget,
+            State::Pending | State::AheadOfData | State::Conflict if self.is_active => State::ActiveOnTarget,
             State::Pending if self.trouble.is_some() => State::Failed,
             other => other,
         }

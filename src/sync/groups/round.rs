@@ -148,7 +148,8 @@ impl GroupSync {
                 memory.active.retain(|broker, _| side == Side::Source || brokers.contains(broker));
                 memory.problems.retain(|what, _| {
                     let verb = if side == Side::Source { "read " } else { "write " };
-                    let of = what.strip_prefix(verb).and_then(|broker| broker.parse().ok()).map(BrokerId);
+                    let last = what.strip_prefix(verb).and_then(|rest| rest.rsplit(' ').next());
+                    let of = last.and_then(|broker| broker.parse().ok()).map(BrokerId);
                     of.is_none_or(|broker| brokers.contains(&broker))
                 });
                 self.desks().retain(|(of, id), _| *of != side || brokers.contains(id));

@@ -8,9 +8,9 @@ use super::decide::Topics;
 use super::memory::{Common, Memory};
 use super::tag::Tag;
 use super::{GroupSync, Side};
-use crate::cluster::{ClusterError, Committed, GroupCommit, GroupDesk, WhichGroups};
+use crate::cluster::{ClusterError, Committed, GroupAnswers, GroupCommit, GroupCommitOutcome, GroupDesk, WhichGroups};
 use crate::telemetry::names;
-use crate::types::{BrokerId, GroupName, TopicPartition};
+use crate::types::{BrokerId, GroupName};
 
 /// Groups between whose look and whose commit the others of the same request lie: few, so that it is soon.
 const GROUPS_AT_ONCE: usize = 100;
@@ -74,7 +74,7 @@ impl GroupSync {
     fn prepare(
         &self,
         targets: &BTreeMap<GroupName, GroupName>,
-        mut answers: BTreeMap<GroupName, Result<crate::cluster::GroupOffsets, ClusterError>>,
+        mut answers: GroupAnswers,
         active: &BTreeSet<GroupName>,
         round: &Round,
     ) -> BTreeMap<GroupName, Vec<GroupCommit>> {
@@ -110,7 +110,7 @@ impl GroupSync {
         &self,
         targets: &BTreeMap<GroupName, GroupName>,
         commits: &BTreeMap<GroupName, Vec<GroupCommit>>,
-        written: Vec<(GroupName, Result<Vec<(TopicPartition, Result<(), ClusterError>)>, ClusterError>)>,
+        written: Vec<(GroupName, Result<GroupCommitOutcome, ClusterError>)>,
         round: &Round,
     ) -> Result<(), ClusterError> {
         let now = Instant::now();
@@ -133,7 +133,7 @@ impl GroupSync {
         source: &GroupName,
         target: &GroupName,
         sent: &[GroupCommit],
-        answers: Vec<(TopicPartition, Result<(), ClusterError>)>,
+        answers: GroupCommitOutcome,
         now: Instant,
         round: &Round,
     ) {

@@ -20,7 +20,7 @@ use crate::workload::{Kind, Workload};
 use super::{RECOVERY, chance, rounds, shared};
 
 /// Positions are written every second.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 /// What our positions carry in their metadata.
 const TAG: &str = "causeway/1 ";
 
@@ -181,7 +181,8 @@ fn committed_end(bootstrap: &str, topic: &str) -> i64 {
 fn a_group_of_the_new_protocol_moves() {
     // In the other direction: the shared target is the newer one. Both sides must be new for both members.
     let source = Cluster::start(Options::new(KAFKA_4));
-    let target = &*shared().target;
+    let on = shared();
+    let target = on.target;
     let protocol = [("group.protocol", "consumer")];
     source.admin().create_topic("kip848", 2, &[]);
     Workload { kind: Kind::Transactional(10), ..Workload::new(&source.bootstrap(), "kip848", 2) }.write(400);
@@ -205,7 +206,8 @@ fn a_group_of_the_new_protocol_moves() {
 #[ignore = "needs real Kafka: run with -- --ignored"]
 fn groups_are_told_without_the_source() {
     let source = Cluster::start(Options::new(KAFKA_4));
-    let target = &*shared().target;
+    let on = shared();
+    let target = on.target;
     source.admin().create_topic("burns", 1, &[]);
     Workload { kind: Kind::Transactional(10), ..Workload::new(&source.bootstrap(), "burns", 1) }.write(200);
     let mut daemon = Daemon::start("groups-1", &config("burns", &source, target));

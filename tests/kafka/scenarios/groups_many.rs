@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::broker::Cluster;
 use crate::config::{Config, LINK};
 use crate::daemon::Daemon;
+use crate::group::commit_from_outside;
 use crate::process::wait_for;
 use crate::workload::Workload;
 
@@ -36,6 +38,23 @@ fn ages(daemon: &Daemon) -> BTreeMap<String, u64> {
         .collect()
 }
 
+/// A position of every group.
+fn first_commits(source: &Cluster, groups: usize, commit: &(dyn Fn(usize) + Sync)) {
+    // Brokers make the topic for positions when somebody looks for a coordinator, which a bare commit does not.
+    let first = commit_from_outside(&source.side_door(), "first", "many-0", &BTreeMap::from([(0, 0)]), "");
+    assert!(first.is_some(), "a coordinator");
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..WRITERS {
+            scope.spawn(|| {
+                while let Some(group) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|group| *group < groups) {
+                    commit(group);
+                }
+            });
+        }
+    });
+}
+
 #[test]
 #[ignore = "needs real Kafka, and some minutes: run with -- --ignored"]
 fn many_groups() {
@@ -49,16 +68,7 @@ fn many_groups() {
         let offset = i64::try_from((round + group) % RECORDS).expect("an offset");
         on.source.admin().commit_offset(&format!("many-{group}"), &format!("many-{}", group % topics), 0, offset);
     };
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..WRITERS {
-            scope.spawn(|| {
-                while let Some(group) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|group| *group < groups) {
-                    commit(0, group);
-                }
-            });
-        }
-    });
+    first_commits(on.source, groups, &|group| commit(0, group));
     let config = Config::new("many", on.source, on.target).matching("many-.*").groups(&["match = 'many-.*'"]);
     let mut daemon = Daemon::start("groups-1", &config);
     let begin = Instant::now();

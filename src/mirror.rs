@@ -8,7 +8,8 @@
 //!
 //! 1. [`fetch`] reads it from the source's leader, with many partitions in one request, judges it (data, marker,
 //!    aborted) and puts it into its partition's inbox with a permit for its memory.
-//! 2. `stream` takes it out. A batch that our own target's link wrote at the source is left out (`loops`).
+//! 2. `stream` takes it out. A batch that our own target's link wrote at the source is left out (`loops`), unless the
+//!    topic that it came from is gone there (`returning`).
 //! 3. [`crate::batch::prepare`] makes it acceptable: restamp, merge with its neighbours, or rebuild.
 //! 4. `checkpoint` makes sure that the stored plan covers it: which source records get which target offsets and
 //!    sequences. Only then

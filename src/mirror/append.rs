@@ -196,6 +196,8 @@ impl Stream<'_> {
         match position.acknowledge_at(&runs, base) {
             Ok(()) if position.place() == to => {
                 position.last_epoch = None;
+                drop(live);
+                self.plan = self.plan.without_own(to);
                 Ended::Again
             }
             Ok(()) => Ended::Stopped(StopReason::State {

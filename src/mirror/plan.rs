@@ -106,6 +106,12 @@ impl Plan {
         if own.is_empty() { cut(&self.inherited, log_end, LAST) } else { own }
     }
 
+    /// What is left from `at` on when the former owner's batch turned out to be there before it: all of ours that was
+    /// planned behind it was never sent, so whatever else is there is the former owner's, too.
+    pub(super) fn without_own(&self, at: TargetOffset) -> Self {
+        Self { runs: Vec::new(), inherited: cut(&self.inherited, at, LAST), disputed: None }
+    }
+
     /// From where to where an append of the former owner would be another record than ours: between these offsets
     /// an acknowledgement alone does not tell whose bytes are there. `None`: nowhere.
     pub(super) fn disputed(&self) -> Option<(TargetOffset, TargetOffset)> {

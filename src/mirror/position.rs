@@ -158,6 +158,9 @@ impl Position {
     /// Records were acknowledged whose runs are in places; the first of them is at `base`.
     pub(super) fn acknowledge_at(&mut self, runs: &[Run], base: TargetOffset) -> Result<(), MapError> {
         let Some(first) = runs.first().map(|run| run.target) else { return Ok(()) };
+        if first == base && self.others == 0 {
+            return self.acknowledge(runs);
+        }
         let others = base.distance_from(self.target());
         let moved = |run: &Run| Run { target: base.plus(run.target.distance_from(first)), ..*run };
         self.acknowledge(&runs.iter().map(moved).collect::<Vec<_>>())?;

@@ -36,7 +36,7 @@ fn failures(faults: Faults, rules: Rules, schedules: u64) -> Vec<String> {
 
 #[track_caller]
 fn holds(faults: Faults) {
-    let schedules = if faults.others { 600 } else { 1_500 };
+    let schedules = if faults.others || faults.compaction { 600 } else { 1_500 };
     let failures = failures(faults, Rules::ALL, schedules);
     assert!(failures.is_empty(), "{} failed, such as {:?}", failures.len(), failures.first());
 }

@@ -148,7 +148,9 @@ fn both_sides_write_while_daemons_and_brokers_die() {
             daemon.restart();
         }
         // A producer's own transactions do not always outlive its broker.
-        in_transactions.into_iter().for_each(|work| drop(work.stop()));
+        for work in in_transactions {
+            work.stop();
+        }
         for (cluster, end) in [on.target, on.source].into_iter().zip(restarts) {
             wait_for_both(&on, sides.topic);
             end(cluster);

@@ -209,7 +209,8 @@ impl Stream<'_> {
             Err(StoreError::LeaseLost { .. } | StoreError::Unusable(_)) => Some(Ended::Over),
             Err(StoreError::Unavailable(reason)) => {
                 self.partition.services.measures.written_again.increment(1);
-                let trouble = format!("state could not be written: {reason}").into();
+                let cluster = self.partition.services.target.name();
+                let trouble = format!("state on cluster {cluster} could not be written: {reason}").into();
                 self.partition.live.lock().state_trouble = Some(trouble);
                 self.writes_failed = self.writes_failed.saturating_add(1);
                 self.write_again = write_again;

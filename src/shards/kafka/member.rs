@@ -31,6 +31,7 @@ pub struct MemberSettings {
 }
 
 struct MemberContext {
+    group: String,
     access: Access,
     ownership: Arc<Ownership<ConsumerGroupMetadata>>,
     topic: String,
@@ -143,6 +144,7 @@ impl KafkaMember {
             .set("enable.auto.offset.store", "false");
         let is_over = Arc::new(AtomicBool::new(false));
         let context = MemberContext {
+            group: settings.group.clone(),
             access: settings.access.clone(),
             ownership: Arc::clone(ownership),
             topic: settings.topic.clone(),
@@ -167,8 +169,12 @@ impl KafkaMember {
             return Err(MemberError::Fenced("another running daemon has the same daemon.id".to_owned()));
         }
         if needs_a_person(error) {
-            let ownership = &self.consumer.context().ownership;
-            ownership.hinder(format!("the daemon group can't be joined: {error}"));
+            let MemberContext { ownership, group, .. } = &**self.consumer.context();
+            let missing = match code {
+                Some(RDKafkaErrorCode::GroupAuthorizationFailed) => format!("Read on group {group} is missing: "),
+                _ => String::new(),
+            };
+            ownership.hinder(format!("the daemon group can't be joined: {missing}{error}"));
         }
         if code != self.last_error {
             self.last_error = code;

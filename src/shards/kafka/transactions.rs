@@ -58,6 +58,8 @@ impl ClientContext for DeliveryContext {
         // A transaction that may not even begin is purged, and only the log says why.
         if facility == "TXNERR" {
             let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
+            // It begins with the name of the thread.
+            let message = message.split_once("]: ").map_or(message, |(_, rest)| rest);
             deliveries.cause.get_or_insert_with(|| message.to_owned());
         }
         log_line(level, facility, message);

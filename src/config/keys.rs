@@ -238,8 +238,8 @@ pub(super) static LINK: Section = Section {
             "boolean",
             "`false`",
             "`true`, `false`",
-            "write MirrorMaker's own topics on the target as well, so that Java's `MirrorClient` finds its offsets; see \
-             below",
+            "write MirrorMaker's own topics on the target as well, so that Java's `MirrorClient` finds its offsets; \
+             see below",
         ),
         row(
             "protect",

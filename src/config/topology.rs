@@ -96,8 +96,8 @@ fn check_principal(report: &mut Report<'_>, clusters: &Clusters, link: &ReadLink
         && config.principals_on(target).is_empty()
     {
         let sentence = format!("who causeway is on `{}` can't be seen from its login", target.name);
-        let help = "`protect` and `sync.acls` must never deny causeway itself: write own_principals = \"User:...\" in the \
-                    link, as the brokers name it";
+        let help = "`protect` and `sync.acls` must never deny causeway itself: write own_principals = \"User:...\" in \
+                    the link, as the brokers name it";
         report.refuse(place, sentence, Some(help.to_owned()));
     }
 }

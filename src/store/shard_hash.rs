@@ -25,11 +25,11 @@ pub(super) fn of_key(key: &Key) -> i32 {
         | Key::Topic { link, .. }
         | Key::Resolution { link, .. }
         | Key::Group { link, .. }
+        | Key::Acls { link, .. }
         | Key::Request { link, .. } => of_link(link),
         Key::Position { link, topic, partition }
         | Key::Plan { link, topic, partition }
         | Key::Map { link, topic, partition, .. } => of_partition(link, topic, *partition),
-        Key::Acls { link, .. } => of_link(link),
         Key::Takeover { shard } => *shard,
         Key::Daemon { id } => shard(&[id]),
     }

@@ -74,12 +74,12 @@ impl AclSync {
                 outcome = self.round(lease) => outcome,
             };
             match outcome {
-                Ok(problems) => self.tell(problems),
+                Ok(problems) => self.tell(&problems),
                 Err(error) if error.is_final() => {
                     tracing::warn!(link = %self.settings.link, %error, "the loop over the ACLs ends");
                     return;
                 }
-                Err(error) => self.tell(vec![Problem { topic: None, message: error.to_string() }]),
+                Err(error) => self.tell(&[Problem { topic: None, message: error.to_string() }]),
             }
             tokio::select! {
                 () = lease.lost() => return,
@@ -99,8 +99,8 @@ impl AclSync {
         self.problems.borrow().clone()
     }
 
-    fn tell(&self, problems: Vec<Problem>) {
-        let before = self.problems.send_replace(problems.clone());
+    fn tell(&self, problems: &[Problem]) {
+        let before = self.problems.send_replace(problems.to_vec());
         for problem in problems.iter().filter(|problem| !before.contains(problem)) {
             let topic = problem.topic.as_ref().map(tracing::field::display);
             tracing::warn!(link = %self.settings.link, topic, "{}", problem.message);

@@ -16,12 +16,12 @@
 //! | `heartbeats` | a record a second for the link | yes |
 //! | `onprem.heartbeats` | a record for each second in which the source answered | the copy of the source's own topic |
 //! | `onprem.checkpoints.internal` | per group and partition: offset at the source, offset here | yes |
-//! | `mm2-offset-syncs.onprem.internal` | per partition: the newest record's offset on both sides | with `offset-syncs.topic.location=target` |
+//! | `mm2-offset-syncs.onprem.internal` | per partition: offsets of the newest record | if told so, see below |
 //!
 //! Offset syncs are by default on MirrorMaker's *source*. We write nothing there: a source can be gone, or be reached
 //! through a session that can't write, and the right to write to it is one right too many. `MirrorClient` reads
 //! heartbeats (their names) and checkpoints only; MirrorMaker's own checkpoint connector finds the offset syncs with
-//! the setting above.
+//! `offset-syncs.topic.location=target`.
 //!
 //! Checkpoints name topics as they are on the target, so they are right for any way of naming: the same names
 //! (`IdentityReplicationPolicy` at the client), `prefix = "onprem."` (its default policy), or any other.

@@ -167,8 +167,8 @@ fn uncovered(decisions: &Decisions) -> Vec<Problem> {
     }
     for (acl, topics) in left_out {
         let message = format!(
-            "at the source there is `{acl}`: on the mirror topics of {} it would hit causeway too, so it is not copied, \
-             nor is what it forbids",
+            "at the source there is `{acl}`: on the mirror topics of {} it would hit causeway too, so it is not \
+             copied, nor is what it forbids",
             list(&topics)
         );
         problems.push(Problem { topic: None, message });

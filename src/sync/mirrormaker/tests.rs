@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::form::{Pair, checkpoint, heartbeat, offset_sync};
 use super::syncs::OffsetSync;
 use super::topics::batches;
@@ -10,7 +12,10 @@ fn partition(topic: &str, index: i32) -> TopicPartition {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").unwrap();
+        digits
+    })
 }
 
 fn position(group: &str, target: TopicPartition, offsets: (i64, i64), metadata: &str) -> GroupPosition {

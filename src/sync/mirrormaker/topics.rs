@@ -90,12 +90,11 @@ impl Writer {
             self.changes.mark_unchanged();
             self.refuse_mirrored()?;
         }
-        let appender = match &mut self.appender {
-            Some(appender) => appender,
-            None => {
-                let partition = self.open().await?;
-                self.appender.insert(Appender::new(self.target.clone(), partition))
-            }
+        let appender = if let Some(appender) = &mut self.appender {
+            appender
+        } else {
+            let partition = self.open().await?;
+            self.appender.insert(Appender::new(self.target.clone(), partition))
         };
         for batch in batches(&records, crate::tasks::wall_clock_ms())? {
             appender.append(&batch).await?;

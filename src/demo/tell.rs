@@ -43,7 +43,7 @@ pub(super) fn greeting(stage: &Stage, settings: Settings, plans: &[Plan]) -> Str
     }
     let _ = writeln!(text, "\nTry in another terminal:");
     let _ = writeln!(text, "  causeway status {api}");
-    let _ = writeln!(text, "  causeway translate {first} 0 100 {api}");
+    let _ = writeln!(text, "  causeway translate --topic {first} --partition 0 --offset 100 {api}");
     let _ = writeln!(text, "  kcat -C -b {target} -t {first} -o -5 -e -q");
     let _ = writeln!(text, "\nCtrl-C ends it.\n");
     text

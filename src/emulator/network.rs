@@ -93,9 +93,10 @@ impl Network {
         tasks.spawn_until_stopped("a line in memory", async move {
             let (near_reader, near_writer) = tokio::io::split(near);
             let (far_reader, far_writer) = tokio::io::split(far);
+            let there = carry(near_reader, far_writer, ends.clone(), |line| line.is_deaf);
+            let back = carry(far_reader, near_writer, ends.clone(), |line| line.is_mute);
             tokio::select! {
-                () = carry(near_reader, far_writer, ends.clone(), |line| line.is_deaf) => {}
-                () = carry(far_reader, near_writer, ends.clone(), |line| line.is_mute) => {}
+                _ = async { tokio::join!(there, back) } => {}
                 () = ends.clone().cut() => {}
             }
         });
@@ -103,7 +104,7 @@ impl Network {
     }
 }
 
-/// Takes bytes from one end to the other, each chunk as late as the line says. Ends when either end is closed.
+/// Takes bytes from one end to the other, each chunk as late as the line says, and at last the end of them.
 async fn carry(
     reader: ReadHalf<DuplexStream>,
     writer: WriteHalf<DuplexStream>,
@@ -139,4 +140,5 @@ async fn give(mut writer: WriteHalf<DuplexStream>, mut receiver: mpsc::Receiver<
             return;
         }
     }
+    let _ = writer.shutdown().await;
 }

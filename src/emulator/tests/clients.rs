@@ -46,7 +46,7 @@ fn read(bootstrap: &str, partitions: i32, expected: usize) -> BTreeSet<String> {
     }
     consumer.assign(&assignment).unwrap();
     let mut keys = BTreeSet::new();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while keys.len() < expected && Instant::now() < deadline {
         if let Some(message) = consumer.poll(Duration::from_millis(200)) {
             let message = message.unwrap();

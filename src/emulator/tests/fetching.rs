@@ -116,7 +116,7 @@ async fn epochs_tell_where_logs_part() {
     let at =
         |offset, last_epoch| FetchPartition::default().with_fetch_offset(offset).with_last_fetched_epoch(last_epoch);
     let got = client.fetch_with(at(2, 0), false).await;
-    assert_eq!((got.diverging_epoch.epoch, got.records.unwrap().len() > 0), (-1, true));
+    assert_eq!((got.diverging_epoch.epoch, got.records.unwrap().is_empty()), (-1, false));
     let got = client.fetch_with(at(3, 0), false).await;
     assert_eq!((got.diverging_epoch.epoch, got.diverging_epoch.end_offset), (0, 2));
     let got = client.fetch_with(at(0, -1).with_current_leader_epoch(0), false).await;

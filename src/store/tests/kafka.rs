@@ -28,14 +28,13 @@ pub(super) fn bootstrap() -> String {
     std::env::var("CAUSEWAY_TEST_BOOTSTRAP").unwrap_or_else(|_| EMULATED.get_or_init(emulated).clone())
 }
 
-/// Three emulated brokers, for as long as this process lives.
+/// An emulated broker, for as long as this process lives.
 fn emulated() -> String {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
-            let settings = emulator::Settings { brokers: 3, ..emulator::Settings::new("state") };
-            let cluster = emulator::Cluster::start(settings).await.unwrap();
+            let cluster = emulator::Cluster::start(emulator::Settings::new("state")).await.unwrap();
             tell.send(cluster.bootstrap()).unwrap();
             std::future::pending::<()>().await;
         });

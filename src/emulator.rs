@@ -6,6 +6,8 @@
 //! [`crate::batch`] may have misunderstood.
 //! Does not know: mirroring. Access control, quotas, encryption, tiered storage and the newer kinds of groups.
 //!
+//! `tests/conformance` holds the same statements against it and against real brokers; where they differ, it is wrong.
+//!
 //! A [`Cluster`] is one lock around one state; each request of [`api`] takes it, acts, and lets it go before it waits
 //! for anything. A connection's requests are answered one after the other, as brokers do.
 

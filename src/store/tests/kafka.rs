@@ -1,6 +1,8 @@
 //! Against a real broker: `CAUSEWAY_TEST_BOOTSTRAP=host:port cargo test --lib store::tests::kafka -- --ignored`.
+//! Without that name it is the emulator.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -10,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::emulator;
 use crate::shards::{Failure, KafkaTransactions, Transactions, WriterMeasures, WriterSettings};
 use crate::store::handle::encode;
 use crate::store::{Key, Lease, MapRecord, Settings, ShardEvent, Store, StoreError, Value, Write};
@@ -21,7 +24,22 @@ use crate::wire::{self, Client};
 pub(super) const SESSION: Duration = Duration::from_secs(6);
 
 pub(super) fn bootstrap() -> String {
-    std::env::var("CAUSEWAY_TEST_BOOTSTRAP").expect("CAUSEWAY_TEST_BOOTSTRAP names a broker")
+    static EMULATED: OnceLock<String> = OnceLock::new();
+    std::env::var("CAUSEWAY_TEST_BOOTSTRAP").unwrap_or_else(|_| EMULATED.get_or_init(emulated).clone())
+}
+
+/// An emulated broker, for as long as this process lives.
+fn emulated() -> String {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let cluster = emulator::Cluster::start(emulator::Settings::new("state")).await.unwrap();
+            tell.send(cluster.bootstrap()).unwrap();
+            std::future::pending::<()>().await;
+        });
+    });
+    told.recv().unwrap()
 }
 
 pub(super) fn settings(group: &str, daemon_id: &str) -> Settings {
@@ -373,6 +391,7 @@ impl Child {
         let mut process = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "--nocapture", "store::tests::kafka::child_daemon"])
             .env("CAUSEWAY_TEST_CHILD", group)
+            .env("CAUSEWAY_TEST_BOOTSTRAP", bootstrap())
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();

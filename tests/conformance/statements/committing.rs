@@ -97,7 +97,16 @@ fn positions_are_deleted_unless_somebody_reads_the_topic(world: &mut World) {
     assert!(NON_EMPTY_GROUP != SUBSCRIBED);
 }
 
+fn an_empty_group_takes_no_commits_of_members_that_it_has_not(world: &mut World) {
+    let (group, topic) = (group(world), world.topic());
+    assert_eq!(commit_outside(world, &group, &topic, 1), 0);
+    assert_eq!(commit(&mut world.wire, &group, &topic, 2, (1, "stranger", None), ""), UNKNOWN_MEMBER);
+    assert_eq!(commit(&mut world.wire, &group, &topic, 3, (-1, "stranger", None), ""), 0);
+    assert_eq!(position(&mut world.wire, &group, &topic, false), (3, 0));
+}
+
 statements!(
+    an_empty_group_takes_no_commits_of_members_that_it_has_not,
     an_outsider_commits_while_nobody_is_a_member,
     nobody_looks_at_the_offset_itself,
     a_member_cannot_commit_before_it_is_assigned,

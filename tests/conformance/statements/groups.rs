@@ -229,7 +229,68 @@ fn groups_are_listed_described_and_deleted(world: &mut World) {
     assert!(list(world, &[]).is_none());
 }
 
+fn who_does_not_fetch_its_assignment_is_out(world: &mut World) {
+    let (group, topic) = (group(world), world.topic());
+    let mut member = Member { rebalance_ms: 1_000, ..Member::new(world, &group, &topic) };
+    member.join();
+    assert_eq!((member.heartbeat(), state(world, &group).1.as_str()), (0, "CompletingRebalance"));
+    wait_until("the end of patience", || (state(world, &group).1 == "Empty").then_some(()));
+    assert_eq!(member.heartbeat(), UNKNOWN_MEMBER);
+}
+
+fn while_a_rebalance_is_prepared_members_commit_and_do_not_sync(world: &mut World) {
+    let (group, topic) = (group(world), world.topic());
+    let mut one = Member::new(world, &group, &topic);
+    one.settle();
+    let mut two = Member::new(world, &group, &topic);
+    let waiting = two.begin_join();
+    wait_until("the rebalance", || (one.heartbeat() == REBALANCE_IN_PROGRESS).then_some(()));
+    assert_eq!(state(world, &group).1, "PreparingRebalance");
+    assert_eq!((one.commit(3), one.sync(&[]).error_code), (0, REBALANCE_IN_PROGRESS));
+    assert_eq!(one.leave(), (0, 0));
+    assert_eq!(two.joined(&waiting).members.len(), 1);
+}
+
+fn a_follower_that_waits_is_sent_back_when_somebody_else_comes(world: &mut World) {
+    let (group, topic) = (group(world), world.topic());
+    let mut leader = Member::new(world, &group, &topic);
+    leader.settle();
+    let mut follower = Member::new(world, &group, &topic);
+    let joining = follower.begin_join();
+    wait_until("the rebalance", || (leader.heartbeat() == REBALANCE_IN_PROGRESS).then_some(()));
+    leader.join();
+    follower.joined(&joining);
+    let waiting = follower.send_sync(&[]);
+    let mut third = Member::new(world, &group, &topic);
+    let joining = third.begin_join();
+    assert_eq!(follower.wire.receive(&waiting).error_code, REBALANCE_IN_PROGRESS);
+    assert_eq!(leader.leave(), (0, 0));
+    assert_eq!(follower.leave(), (0, 0));
+    assert_eq!(third.joined(&joining).generation_id, 3);
+}
+
+fn several_leave_at_once_each_with_its_own_code(world: &mut World) {
+    use kafka_protocol::messages::LeaveGroupRequest;
+    use kafka_protocol::messages::leave_group_request::MemberIdentity;
+    let (group, topic) = (group(world), world.topic());
+    let mut fixed = Member::fixed(world, &group, &topic, "i");
+    fixed.settle();
+    let identity = |id: &str, instance: Option<&str>| {
+        MemberIdentity::default().with_member_id(text(id)).with_group_instance_id(instance.map(text))
+    };
+    let members = vec![identity("", Some("nobody")), identity("stranger", None), identity("", Some("i"))];
+    let request = LeaveGroupRequest::default().with_group_id(GroupId(text(&group))).with_members(members);
+    let response = world.wire.call(&request, 5);
+    let codes: Vec<i16> = response.members.iter().map(|member| member.error_code).collect();
+    assert_eq!((response.error_code, codes), (0, vec![UNKNOWN_MEMBER, UNKNOWN_MEMBER, 0]));
+    assert_eq!(state(world, &group).1, "Empty");
+}
+
 statements!(
+    who_does_not_fetch_its_assignment_is_out,
+    while_a_rebalance_is_prepared_members_commit_and_do_not_sync,
+    a_follower_that_waits_is_sent_back_when_somebody_else_comes,
+    several_leave_at_once_each_with_its_own_code,
     a_newcomer_gets_an_id_first,
     a_second_member_makes_the_first_join_again,
     requests_of_another_generation_are_refused,

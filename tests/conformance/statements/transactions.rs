@@ -388,7 +388,32 @@ fn the_producer_id_changes_before_the_epochs_run_out(world: &mut World) {
     }
 }
 
+fn a_marker_of_an_operator_ends_a_transaction_on_its_partition_only(world: &mut World) {
+    let (one, two) = (world.topic(), world.topic());
+    let holder = holder(world);
+    begin(world, &holder, &one);
+    begin(world, &holder, &two);
+    assert_eq!(write(world, &holder, &one, 0, 2), (0, 0));
+    assert_eq!(write(world, &holder, &two, 0, 2), (0, 0));
+    let marker = crate::world::Marker {
+        producer_id: holder.producer_id,
+        epoch: holder.epoch,
+        is_commit: false,
+        coordinator_epoch: 0,
+    };
+    assert_eq!(world.write_markers(&one, &[marker]), [0]);
+    assert_eq!((world.last_stable_offset(&one), world.last_stable_offset(&two)), (3, 0));
+    assert_eq!(describe(world, &holder.id).1, "Ongoing");
+    assert_eq!(end(world, &holder, true), 0);
+    await_state(world, &holder.id, "CompleteCommit");
+    // The coordinator's own marker comes on top, and changes nothing.
+    assert_eq!((world.log_end(&one), world.log_end(&two)), (4, 3));
+    assert_eq!(world.fetch(&one, 0, 1).aborted_transactions.unwrap_or_default().len(), 1);
+    assert!(world.fetch(&two, 0, 1).aborted_transactions.unwrap_or_default().is_empty());
+}
+
 statements!(
+    a_marker_of_an_operator_ends_a_transaction_on_its_partition_only,
     each_init_raises_the_epoch_and_fences_the_former_holder,
     the_old_epoch_writes_plain_batches_until_the_new_one_has_written,
     a_holder_may_raise_its_own_epoch,

@@ -128,7 +128,8 @@ fn prepare_all(batches: &[RawBatch], from: i64, limits: &Limits) -> Result<Vec<P
                 from = next_source;
             }
             Step::Send(prepared) => {
-                assert_eq!(queue.len(), before - prepared.batches);
+                // The first pieces of a batch with holes leave it where it is.
+                assert!(limits.is_dense || queue.len() == before - prepared.batches);
                 assert!(prepared.next_source > from);
                 check(&prepared, limits);
                 from = prepared.next_source;

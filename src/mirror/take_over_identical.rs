@@ -15,7 +15,7 @@ use super::position::Position;
 use super::reconcile::Observation;
 use super::stop::StopReason;
 use super::takeover::{Judgement, Sightings, next_sequence};
-use super::walk::{Authors, Piece, follow, follow_among_others, walk};
+use super::walk::{Authors, Piece, follow, follow_among_others, take_in_deleted, walk};
 use super::{OffsetsMode, target};
 use crate::tasks::Backoff;
 use crate::types::{Run, TargetOffset};
@@ -77,6 +77,16 @@ impl Partition {
         let pieces = walk(target, partition, authors, from, seen.log_end).await?;
         let former_at = TargetOffset::new(self.former_at.load(Ordering::Relaxed)).ok();
         let followed = follow(&known.position, &known.plan, &pieces, seen.log_end, former_at);
+        let followed = match (followed, seen.state) {
+            // Nothing is left to walk over: only the leader's memory of us tells what was there.
+            (Some(_), Some((_, Some(last)))) if pieces == [Piece::Deleted] => {
+                let mut position = known.position.clone();
+                let taken = take_in_deleted(&mut position, &known.plan, last.plus(1), seen.log_end);
+                position.advance_target(seen.log_end);
+                taken.map(|()| position)
+            }
+            (followed, _) => followed,
+        };
         // Where the leader knows us, it must know the last of these batches.
         let is_proven = |position: &Position| match seen.state {
             Some((epoch, Some(last))) if epoch == self.services.writer.1 => last.plus(1) == position.sequence(),

@@ -11,13 +11,15 @@ use super::position::Position;
 use super::target::{Landed, headers_from};
 use crate::batch::{BatchHeader, SourceRun};
 use crate::cluster::{Cluster, ClusterError};
-use crate::types::{ProducerEpoch, ProducerId, TargetOffset, TopicPartition};
+use crate::types::{ProducerEpoch, ProducerId, Sequence, TargetOffset, TopicPartition};
 
 /// What one batch in the target's log is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Piece {
     /// Records that this link wrote.
     Records(Landed),
+    /// What lay here is deleted.
+    Deleted,
     /// A control record by one of our fillers.
     Filler,
     /// Anything else.
@@ -59,6 +61,9 @@ pub(super) async fn walk(
     let mut at = from.get();
     let mut pieces = Vec::new();
     while let Some(headers) = headers_from(target, partition, &mut at, to).await? {
+        if pieces.is_empty() && headers.first().is_some_and(|first| first.base_offset > from.get()) {
+            pieces.push(Piece::Deleted);
+        }
         let between = |header: &&BatchHeader| header.last_offset() >= from.get() && header.base_offset < to.get();
         for header in headers.iter().filter(between) {
             let piece = authors.piece(header);
@@ -67,6 +72,9 @@ pub(super) async fn walk(
                 pieces.push(piece);
             }
         }
+    }
+    if pieces.is_empty() && from < to {
+        pieces.push(Piece::Deleted);
     }
     Ok(pieces)
 }
@@ -84,8 +92,18 @@ pub(super) fn follow(
     former_at: Option<TargetOffset>,
 ) -> Option<Position> {
     let mut position = position.clone();
-    for piece in pieces {
+    for (number, piece) in pieces.iter().enumerate() {
         match piece {
+            Piece::Deleted => {
+                // The first batch that is left tells how many there were.
+                let next = pieces.iter().skip(number).find_map(|piece| match piece {
+                    Piece::Records(landed) => Some(*landed),
+                    Piece::Deleted | Piece::Filler | Piece::Foreign => None,
+                });
+                if let Some(next) = next {
+                    take_in_deleted(&mut position, plan, next.sequence, next.target)?;
+                }
+            }
             Piece::Records(landed) => take_in(&mut position, plan, landed, former_at)?,
             Piece::Filler => {}
             Piece::Foreign => return None,
@@ -108,6 +126,30 @@ pub(super) fn follow_among_others(mut position: Position, plan: &Plan, pieces: &
         }
     }
     position
+}
+
+/// Takes in records of ours that the log no longer holds at its beginning: those behind them, or what the leader knows
+/// of us, tell by their sequence that they were there, each in its place.
+pub(super) fn take_in_deleted(
+    position: &mut Position,
+    plan: &Plan,
+    next: Sequence,
+    before: TargetOffset,
+) -> Option<()> {
+    let missing = next.distance_from(position.sequence());
+    if missing == 0 || !position.is_identical() {
+        return Some(());
+    }
+    let records = plan.ours_at(position.sequence(), missing)?;
+    let end = records.last().map(|last| last.source.plus(last.length))?;
+    if end.get() > before.get() || records.first()?.source < position.source() {
+        return None;
+    }
+    for record in records {
+        position.level(record.source.get()).ok()?;
+        position.acknowledge(&lay_out(position.target(), [record])).ok()?;
+    }
+    Some(())
 }
 
 fn take_in(position: &mut Position, plan: &Plan, landed: &Landed, former_at: Option<TargetOffset>) -> Option<()> {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::mirror::identity::Account;
 use crate::mirror::take_over_identical::same_on_both_sides;
-use crate::types::{Run, Sequence, SourceOffset, Translation};
+use crate::types::{Run, SourceOffset, Translation};
 
 fn source(offset: i64) -> SourceOffset {
     SourceOffset::new(offset).unwrap()
@@ -93,4 +93,18 @@ fn a_person_can_have_what_is_ours_picked_out_from_among_others() {
     let position = follow_among_others(at_ten(), &plan(&[]), &pieces);
     assert_eq!((position.source(), position.target()), (source(15), target(16)));
     assert_eq!(position.map().translate(source(12)), Translation::Exact(target(13)));
+}
+
+#[test]
+fn what_retention_took_meanwhile_is_told_by_what_is_left() {
+    let pieces = [Piece::Deleted, Piece::Filler, landed(25, 20, 3)];
+    let position = follow(&at_ten(), &plan(&[]), &pieces, target(28), None).unwrap();
+    assert!(position.is_identical());
+    assert_eq!((position.source(), position.sequence()), (source(28), Sequence::of_count(23)));
+    assert_eq!(position.map().translate(source(12)), Translation::Exact(target(12)));
+    assert!(follow(&at_ten(), &plan(&[]), &[Piece::Deleted, landed(19, 20, 3)], target(27), None).is_none());
+    let mut all = at_ten();
+    take_in_deleted(&mut all, &plan(&[]), Sequence::of_count(20), target(22)).unwrap();
+    assert_eq!((all.source(), all.target()), (source(20), target(20)));
+    assert!(take_in_deleted(&mut all, &plan(&[]), Sequence::of_count(31), target(40)).is_none());
 }

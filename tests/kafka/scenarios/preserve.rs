@@ -185,9 +185,12 @@ fn killed_during_fast_forward() {
     let config = Config::new(topic, on.source, on.target).matching(topic);
     let mut daemon = Daemon::start("same-1", &config);
     for round in 0..rounds() {
+        daemon.wait_for_partition(topic, 0, RECOVERY, "begun", |said| {
+            said["state"] == "fast_forwarding" || said["state"] == "mirroring"
+        });
+        std::thread::sleep(Duration::from_millis(61 * (round % 7)));
         let state = daemon.partition(topic, 0)["state"].clone();
-        eprintln!("round {round}: {state} at {:?}", watermarks_of_target(&on, topic));
-        std::thread::sleep(Duration::from_millis(400 + 211 * (round % 17)));
+        eprintln!("round {round}: killed while {state}, at {:?}", watermarks_of_target(&on, topic));
         daemon.kill();
         daemon.restart();
     }

@@ -10,7 +10,7 @@ use kafka_protocol::messages::{
     MetadataRequest, OffsetFetchRequest, ProduceRequest, RequestHeader, fetch_request, list_offsets_request,
     metadata_request, offset_fetch_request,
 };
-use kafka_protocol::protocol::{Encodable, HeaderVersion, Request};
+use kafka_protocol::protocol::{Encodable, Request};
 use proptest::prelude::*;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};

@@ -62,20 +62,27 @@ impl Handler for Server {
     fn serve(&self, caller: Caller, stream: Stream) -> BoxFuture<'static, ()> {
         let exposed = self.exposed.get(&caller.peer).cloned();
         Box::pin(async move {
-            let broker = broker_of(stream.purpose());
-            match (exposed, broker) {
-                (Some(exposed), Some(broker)) => relay::serve(&exposed, broker, &caller, stream).await,
+            let wanted = wanted(stream.purpose());
+            match (exposed, wanted) {
+                (Some(exposed), Some(wanted)) => relay::serve(&exposed, wanted, &caller, stream).await,
                 _ => stream.reset(ResetReason::Refused),
             }
         })
     }
 }
 
-/// Which broker a stream is to lead to: `None` when it is for something else, `Some(None)` for any broker.
-fn broker_of(purpose: &[u8]) -> Option<Option<BrokerId>> {
+/// Which broker a stream is to lead to.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    Any,
+    Broker(BrokerId),
+}
+
+/// What a stream's purpose asks for; `None` when it is something else than a broker.
+fn wanted(purpose: &[u8]) -> Option<Wanted> {
     let mut number = purpose.strip_prefix(PURPOSE)?;
     let broker = number.try_get_i32().ok().filter(|_| number.is_empty())?;
-    Some((broker != ANY).then_some(BrokerId(broker)))
+    Some(if broker == ANY { Wanted::Any } else { Wanted::Broker(BrokerId(broker)) })
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ impl Plan {
     /// What is left from `at` on when the former owner's batch turned out to be there before it: all of ours that was
     /// planned behind it was never sent, so whatever else is there is the former owner's, too.
     pub(super) fn without_own(&self, at: TargetOffset) -> Self {
-        Self { runs: Vec::new(), inherited: cut(&self.inherited, at, LAST), disputed: None }
+        Self { runs: Vec::new(), inherited: cut(&self.inherited, at, LAST), disputed: None, sequences: None }
     }
 
     /// From where to where an append of the former owner would be another record than ours: between these offsets

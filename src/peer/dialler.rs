@@ -232,7 +232,7 @@ impl Seeker {
         let text = read_hello(&mut transport.reader).await.map_err(failed)?;
         if let Err(refusal) = decode_verdict(text).map_err(violated)? {
             if let Refusal::Stale(newest) = refusal {
-                self.directory.outdated(peer, &session, newest);
+                Directory::outdated(peer, &session, newest);
             }
             return Err(refused(refusal));
         }

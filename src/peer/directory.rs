@@ -151,17 +151,17 @@ impl Directory {
     }
 
     /// A listener knows a newer session than this: the next one is newer still.
-    pub(super) fn outdated(&self, peer: &Peer, session: &Session, newest: SessionEpoch) {
+    pub(super) fn outdated(peer: &Peer, session: &Session, newest: SessionEpoch) {
         {
             let mut floor = lock(&peer.epoch_floor);
             *floor = newest.0.max(*floor);
         }
         *lock(&peer.fenced_until) = Some(Instant::now() + FENCED_PAUSE);
-        self.end(peer, session);
+        Self::end(peer, session);
     }
 
     /// Forgets a session; its connections end.
-    pub(super) fn end(&self, peer: &Peer, session: &Session) {
+    fn end(peer: &Peer, session: &Session) {
         let key = (session.side, session.instance.clone());
         {
             let mut sessions = lock(&peer.sessions);
@@ -239,19 +239,19 @@ impl Directory {
             let loss = session.watch(place, line).await;
             tracing::debug!(peer = %name, instance = %session.instance, place, %loss, "connection of a session lost");
             if let Ok(peer) = directory.peer(&name) {
-                directory.lost(peer, &session, &loss);
+                Self::lost(peer, &session, &loss);
                 peer.changed();
             }
         });
     }
 
-    fn lost(&self, peer: &Peer, session: &Session, loss: &Loss) {
+    fn lost(peer: &Peer, session: &Session, loss: &Loss) {
         match loss {
             Loss::Closed => return,
             // Two daemons with one id would fence each other for ever, if the loser came back at once.
             Loss::Farewell(Farewell::Fenced) if session.side == Side::Dialler => {
                 *lock(&peer.fenced_until) = Some(Instant::now() + FENCED_PAUSE);
-                self.end(peer, session);
+                Self::end(peer, session);
             }
             Loss::Farewell(_) | Loss::Io(_) | Loss::Silence(_) | Loss::Violation(_) | Loss::Expired => {}
         }

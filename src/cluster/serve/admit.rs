@@ -25,7 +25,7 @@ use super::Exposure;
 use super::form::{self, Since};
 use crate::wire::ResponseError;
 
-/// Read (3), Describe (8), DescribeConfigs (10): all that a peer is ever allowed.
+/// Read (3), Describe (8), `DescribeConfigs` (10): all that a peer is ever allowed.
 const READING: i32 = 1 << 3 | 1 << 8 | 1 << 10;
 /// Kafka's number for "not told".
 const NOT_TOLD: i32 = i32::MIN;

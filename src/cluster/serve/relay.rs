@@ -16,12 +16,11 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 use rand::seq::IndexedRandom;
 use tokio::io::AsyncReadExt;
 
-use super::Exposed;
 use super::admit::{Answered, Desk};
 use super::form::fits;
+use super::{Exposed, Wanted};
 use crate::peer::{Caller, ResetReason, Stream, StreamReader, StreamWriter};
 use crate::tasks::BytePermit;
-use crate::types::BrokerId;
 use crate::wire::{Connection, ResponseError, WireError};
 
 /// The largest request. Ten thousand partitions fit in one.
@@ -64,11 +63,11 @@ struct Told {
 }
 
 /// Serves a stream until it ends.
-pub(super) async fn serve(exposed: &Exposed, broker: Option<BrokerId>, caller: &Caller, stream: Stream) {
-    let connection = match connect(exposed, broker).await {
+pub(super) async fn serve(exposed: &Exposed, wanted: Wanted, caller: &Caller, stream: Stream) {
+    let connection = match connect(exposed, wanted).await {
         Ok(connection) => connection,
         Err(error) => {
-            tracing::debug!(peer = %caller.peer, ?broker, %error, "no broker for a peer's stream");
+            tracing::debug!(peer = %caller.peer, ?wanted, %error, "no broker for a peer's stream");
             return stream.reset(ResetReason::Failed);
         }
     };
@@ -85,9 +84,9 @@ pub(super) async fn serve(exposed: &Exposed, broker: Option<BrokerId>, caller: &
     }
 }
 
-async fn connect(exposed: &Exposed, broker: Option<BrokerId>) -> Result<Connection, WireError> {
+async fn connect(exposed: &Exposed, wanted: Wanted) -> Result<Connection, WireError> {
     let client = exposed.cluster.client();
-    if let Some(broker) = broker {
+    if let Wanted::Broker(broker) = wanted {
         return client.connect(broker).await;
     }
     client.metadata(Some(&[])).await?;

@@ -34,21 +34,19 @@ pub(super) async fn run(mut writer: BoxWriter, shared: Arc<Shared>, pace: Arc<Pa
         () = stopping.cancelled() => None,
         loss = write_all(&mut writer, &shared, &pace) => Some(loss),
     };
-    match ended {
-        Some(loss) => shared.leave(loss, None),
-        None => {
-            let mut frames = Vec::new();
-            shared.with(|streams| streams.next_frames(1, false, Instant::now(), &mut frames));
-            let mut parts = encode(frames, None).0;
-            // Half a frame may be on its way; then this word is not understood, and the end says enough.
-            let word = async {
-                write(&mut writer, &mut parts).await?;
-                writer.shutdown().await
-            };
-            timeout(LAST_WORD_MAX, word).await.ok();
-            shared.leave(Loss::Closed, None);
-        }
+    if let Some(loss) = ended {
+        return shared.leave(loss, None);
     }
+    let mut frames = Vec::new();
+    shared.with(|streams| streams.next_frames(1, false, Instant::now(), &mut frames));
+    let mut parts = encode(frames, None).0;
+    // Half a frame may be on its way; then this word is not understood, and the end says enough.
+    let word = async {
+        write(&mut writer, &mut parts).await?;
+        writer.shutdown().await
+    };
+    timeout(LAST_WORD_MAX, word).await.ok();
+    shared.leave(Loss::Closed, None);
 }
 
 async fn write_all(writer: &mut BoxWriter, shared: &Shared, pace: &Pace) -> Loss {

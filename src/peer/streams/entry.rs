@@ -39,6 +39,7 @@ impl Outbound {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is true or false on its own")]
 pub(super) struct Entry {
     pub(super) class: Class,
     pub(super) is_ours: bool,

@@ -75,11 +75,12 @@ pub(crate) struct RunOptions {
     after_help = "Nothing is installed and nothing is kept. Any Kafka client can use the two clusters meanwhile."
 )]
 pub(crate) struct DemoOptions {
-    /// First of three ports: source cluster, target cluster, status page; default: 19092, 29092 and 8480, or free ones where those are busy
+    /// First of three ports: source cluster, target cluster, status page; default: 19092, 29092, 8480, or free ones
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65533))]
     pub(crate) port: Option<u16>,
     /// Records written each second
-    #[arg(long, value_name = "RECORDS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "RECORDS", default_value_t = 1_000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) rate: u32,
     /// How many topics: plain, compressed, transactional and compacted ones in turn
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100))]

@@ -111,7 +111,9 @@ macro_rules! apis {
         /// Answers a request, behind the header that `response` has already. `false`: no answer is wanted.
         pub(crate) async fn answer(key: i16, call: Call, body: Bytes, response: &mut BytesMut) -> Result<bool, String> {
             match key {
-                $(_ if key == key_of::<$module::$name>() => Box::pin(run::<$module::$name>(call, body, response)).await,)+
+                $(_ if key == key_of::<$module::$name>() => {
+                    Box::pin(run::<$module::$name>(call, body, response)).await
+                })+
                 _ => Err("no such API".to_owned()),
             }
         }

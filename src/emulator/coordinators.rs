@@ -42,7 +42,7 @@ pub(crate) struct Markers {
 }
 
 /// Clocks may be set; nothing is waited for longer than this.
-const PAUSE_MAX: Duration = Duration::from_secs(3_600);
+const PAUSE_MAX: Duration = Duration::from_hours(1);
 
 impl Coordinators {
     /// With the settings of a broker, by Kafka's names.

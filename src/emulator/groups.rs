@@ -83,7 +83,7 @@ impl Default for GroupSettings {
 #[derive(Debug)]
 pub(crate) struct Groups {
     settings: GroupSettings,
-    groups: BTreeMap<String, Group>,
+    by_id: BTreeMap<String, Group>,
     bytes: usize,
     ids_made: u64,
     next_sweep: i64,
@@ -93,7 +93,7 @@ impl Groups {
     /// No groups yet.
     pub(crate) fn new(settings: GroupSettings, now: i64) -> Self {
         let next_sweep = now.saturating_add(settings.offsets_check_interval_ms);
-        Self { settings, groups: BTreeMap::new(), bytes: 0, ids_made: 0, next_sweep }
+        Self { settings, by_id: BTreeMap::new(), bytes: 0, ids_made: 0, next_sweep }
     }
 
     /// JoinGroup.
@@ -108,7 +108,7 @@ impl Groups {
         if !has_valid_timeout {
             return joiner.refuse(ResponseError::InvalidSessionTimeout);
         }
-        let exists = self.groups.contains_key(&group_id);
+        let exists = self.by_id.contains_key(&group_id);
         if !exists && !joiner.member_id.is_empty() {
             return joiner.refuse(ResponseError::UnknownMemberId);
         }
@@ -131,7 +131,7 @@ impl Groups {
         if request.group_id.is_empty() {
             return answer.refuse(ResponseError::InvalidGroupId);
         }
-        if !self.groups.contains_key(request.group_id.as_str()) {
+        if !self.by_id.contains_key(request.group_id.as_str()) {
             return answer.refuse(ResponseError::UnknownMemberId);
         }
         if self.bytes >= self.settings.bytes_max {
@@ -145,7 +145,7 @@ impl Groups {
         if request.group_id.is_empty() {
             return Err(ResponseError::InvalidGroupId);
         }
-        let group = self.groups.get_mut(request.group_id.as_str()).ok_or(ResponseError::UnknownMemberId)?;
+        let group = self.by_id.get_mut(request.group_id.as_str()).ok_or(ResponseError::UnknownMemberId)?;
         group.heartbeat(request, now)
     }
 
@@ -170,7 +170,7 @@ impl Groups {
 
     /// Whether this committer may commit into this group. A group that doesn't exist begins with an outsider's commit.
     pub(crate) fn check_commit(&mut self, group_id: &str, by: Committer<'_>, now: i64) -> Result<(), ResponseError> {
-        if !self.groups.contains_key(group_id) {
+        if !self.by_id.contains_key(group_id) {
             if by.generation >= 0 {
                 return Err(ResponseError::IllegalGeneration);
             }
@@ -182,7 +182,7 @@ impl Groups {
         if self.bytes >= self.settings.bytes_max {
             return Err(ResponseError::UnknownServerError);
         }
-        let group = self.groups.get_mut(group_id).ok_or(ResponseError::UnknownMemberId)?;
+        let group = self.by_id.get_mut(group_id).ok_or(ResponseError::UnknownMemberId)?;
         group.check_commit(by)?;
         group.touch(by.member_id, now);
         Ok(())
@@ -218,7 +218,7 @@ impl Groups {
         wanted: &Wanted<'_>,
         must_be_stable: bool,
     ) -> Vec<OffsetFetchResponseTopics> {
-        answers::positions(self.groups.get(group_id), wanted, must_be_stable)
+        answers::positions(self.by_id.get(group_id), wanted, must_be_stable)
     }
 
     /// OffsetDelete. `exists` knows the partitions of the cluster.
@@ -228,7 +228,7 @@ impl Groups {
         partitions: &[Partition],
         exists: impl Fn(&str, i32) -> bool,
     ) -> Result<Vec<Result<(), ResponseError>>, ResponseError> {
-        let group = self.groups.get(group_id).ok_or(ResponseError::GroupIdNotFound)?;
+        let group = self.by_id.get(group_id).ok_or(ResponseError::GroupIdNotFound)?;
         let subscribed = group.check_offset_delete()?;
         let judge = |(topic, index): &Partition| {
             if !exists(topic, *index) {
@@ -252,17 +252,17 @@ impl Groups {
         let is_wanted =
             |filter: &[&str], name: &str| filter.is_empty() || filter.iter().any(|f| f.eq_ignore_ascii_case(name));
         let has_state = |group: &Group| is_wanted(states, group.state.name()) && is_wanted(types, "classic");
-        self.groups.iter().filter(|(_, group)| has_state(group)).map(|(id, group)| answers::listed(id, group)).collect()
+        self.by_id.iter().filter(|(_, group)| has_state(group)).map(|(id, group)| answers::listed(id, group)).collect()
     }
 
     /// DescribeGroups, for one group; `None` when there is none.
     pub(crate) fn describe(&self, group_id: &str) -> Option<DescribedGroup> {
-        self.groups.get(group_id).map(|group| answers::described(group_id, group))
+        self.by_id.get(group_id).map(|group| answers::described(group_id, group))
     }
 
     /// DeleteGroups, for one group.
     pub(crate) fn delete(&mut self, group_id: &str) -> Result<(), ResponseError> {
-        let group = self.groups.get(group_id).ok_or(ResponseError::GroupIdNotFound)?;
+        let group = self.by_id.get(group_id).ok_or(ResponseError::GroupIdNotFound)?;
         if !group.members.is_empty() || group.state != group::State::Empty {
             return Err(ResponseError::NonEmptyGroup);
         }
@@ -272,25 +272,27 @@ impl Groups {
 
     /// A topic is gone, and the positions in it with it.
     pub(crate) fn topic_deleted(&mut self, topic: &str) {
-        let ids: Vec<String> = self.groups.keys().cloned().collect();
+        let ids: Vec<String> = self.by_id.keys().cloned().collect();
         for id in ids {
             self.with(&id, |group| {
                 let gone: Vec<Partition> =
                     group.offsets.partitions().filter(|(name, _)| name == topic).cloned().collect();
-                gone.iter().for_each(|partition| group.offsets.delete(partition));
+                for partition in &gone {
+                    group.offsets.delete(partition);
+                }
             });
         }
     }
 
     /// When [`Groups::tick`] has something to do next, ms.
     pub(crate) fn next_deadline(&self) -> i64 {
-        self.groups.values().filter_map(Group::next_deadline).min().unwrap_or(i64::MAX).min(self.next_sweep)
+        self.by_id.values().filter_map(Group::next_deadline).min().unwrap_or(i64::MAX).min(self.next_sweep)
     }
 
     /// Does what is due.
     pub(crate) fn tick(&mut self, now: i64) {
         let is_due = |group: &Group| group.next_deadline().is_some_and(|deadline| deadline <= now);
-        let due: Vec<String> = self.groups.iter().filter(|(_, g)| is_due(g)).map(|(id, _)| id.clone()).collect();
+        let due: Vec<String> = self.by_id.iter().filter(|(_, g)| is_due(g)).map(|(id, _)| id.clone()).collect();
         for id in due {
             self.with(&id, |group| group.tick(now));
         }
@@ -303,40 +305,40 @@ impl Groups {
     /// Forgets old positions, and groups that have nothing left.
     fn sweep(&mut self, now: i64) {
         let retention_ms = self.settings.offsets_retention_ms;
-        let ids: Vec<String> = self.groups.keys().cloned().collect();
+        let ids: Vec<String> = self.by_id.keys().cloned().collect();
         for id in ids {
             self.with(&id, |group| group.expire_offsets(retention_ms, now));
             let is_over = |group: &Group| {
                 group.state == group::State::Empty && group.pending.is_empty() && group.offsets.is_empty()
             };
-            if self.groups.get(&id).is_some_and(is_over) {
+            if self.by_id.get(&id).is_some_and(is_over) {
                 self.remove(&id);
             }
         }
     }
 
     fn is_full(&self, group_id: &str) -> bool {
-        let is_new = !self.groups.contains_key(group_id);
-        self.bytes >= self.settings.bytes_max || (is_new && self.groups.len() >= self.settings.groups_max)
+        let is_new = !self.by_id.contains_key(group_id);
+        self.bytes >= self.settings.bytes_max || (is_new && self.by_id.len() >= self.settings.groups_max)
     }
 
     fn create(&mut self, group_id: &str, now: i64) {
-        if !self.groups.contains_key(group_id) {
+        if !self.by_id.contains_key(group_id) {
             let group = Group::new(self.settings.first_join_delay_ms, now);
             self.bytes = self.bytes.saturating_add(group.bytes());
-            self.groups.insert(group_id.to_owned(), group);
+            self.by_id.insert(group_id.to_owned(), group);
         }
     }
 
     fn remove(&mut self, group_id: &str) {
-        if let Some(group) = self.groups.remove(group_id) {
+        if let Some(group) = self.by_id.remove(group_id) {
             self.bytes = self.bytes.saturating_sub(group.bytes());
         }
     }
 
     /// Changes a group, and keeps the account of memory.
     fn with<T>(&mut self, group_id: &str, change: impl FnOnce(&mut Group) -> T) -> Option<T> {
-        let group = self.groups.get_mut(group_id)?;
+        let group = self.by_id.get_mut(group_id)?;
         let before = group.bytes();
         let outcome = change(group);
         self.bytes = self.bytes.saturating_sub(before).saturating_add(group.bytes());

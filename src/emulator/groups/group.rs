@@ -1,6 +1,6 @@
 //! One group in the classic protocol: its state, its members, its rebalances.
 //!
-//! Owns: the state machine Empty, PreparingRebalance, CompletingRebalance, Stable.
+//! Owns: the state machine `Empty`, `PreparingRebalance`, `CompletingRebalance`, `Stable`.
 //! Promises: Kafka's transitions, and its choice of leader and protocol.
 //! Does not know: other groups, and which request made it move.
 

@@ -98,7 +98,7 @@ impl Group {
     fn join_new(&mut self, id: String, joiner: Joiner, limits: JoinLimits, now: i64) {
         let former = joiner.instance_id.as_ref().and_then(|instance| self.instances.get(instance)).cloned();
         if let Some(former) = former {
-            return self.replace_static(&former, id, joiner, now);
+            return self.replace_static(&former, &id, joiner, now);
         }
         if joiner.needs_known_id() {
             self.pending.insert(id.clone(), now.saturating_add(joiner.session_timeout_ms));
@@ -166,28 +166,28 @@ impl Group {
     }
 
     /// A static member came back under a new id. Its former self is fenced.
-    fn replace_static(&mut self, former: &str, id: String, joiner: Joiner, now: i64) {
+    fn replace_static(&mut self, former: &str, id: &str, joiner: Joiner, now: i64) {
         let leader_before = self.leader.clone();
         let Some(mut member) = self.members.remove(former) else {
             return joiner.refuse(ResponseError::UnknownMemberId);
         };
         member.refuse_all(ResponseError::FencedInstanceId);
-        member.id.clone_from(&id);
+        id.clone_into(&mut member.id);
         if let Some(instance_id) = &member.instance_id {
-            self.instances.insert(instance_id.clone(), id.clone());
+            self.instances.insert(instance_id.to_owned(), id.to_owned());
         }
         if self.is_leader(former) {
-            self.leader = Some(id.clone());
+            self.leader = Some(id.to_owned());
         }
         if self.unsynced.remove(former) {
-            self.unsynced.insert(id.clone());
+            self.unsynced.insert(id.to_owned());
         }
-        self.members.insert(id.clone(), member);
+        self.members.insert(id.to_owned(), member);
         let protocol_before = self.protocol.clone();
         let can_skip = joiner.answer.version >= 9;
-        self.update(&id, joiner, now);
+        self.update(id, joiner, now);
         if self.state == State::Stable && self.elect_protocol() == protocol_before {
-            return self.welcome_back(&id, leader_before.as_deref(), can_skip);
+            return self.welcome_back(id, leader_before.as_deref(), can_skip);
         }
         self.rebalance_or_complete(now);
     }

@@ -122,7 +122,7 @@ impl Fixture {
     fn stable_static(&mut self) -> (String, i32) {
         let joined = now_of(&mut self.join("", Some("i")));
         let id = joined.member_id.to_string();
-        let _ = self.sync(&id, joined.generation_id, &[(&id, b"all")]);
+        let _synced = self.sync(&id, joined.generation_id, &[(&id, b"all")]);
         (id, joined.generation_id)
     }
 }
@@ -159,7 +159,7 @@ fn two_members_share_a_generation_and_the_leader_assigns() {
     let mut waiting = fixture.sync(&two, 2, &[]);
     assert!(is_waiting(&mut waiting));
     assert_eq!(fixture.heartbeat(&two, 2), 0);
-    let _ = fixture.sync(&one, 2, &[(&one, b"half"), (&two, b"other half")]);
+    let _synced = fixture.sync(&one, 2, &[(&one, b"half"), (&two, b"other half")]);
     assert_eq!(now_of(&mut waiting).assignment, Bytes::from_static(b"other half"));
     assert_eq!(fixture.state(), "Stable");
     assert_eq!(fixture.heartbeat(&one, 1), ResponseError::IllegalGeneration.code());
@@ -177,7 +177,7 @@ fn who_is_silent_for_a_session_is_out() {
     let mut fixture = Fixture::new();
     let (one, mut joined) = fixture.newcomer();
     now_of(&mut joined);
-    let _ = fixture.sync(&one, 1, &[]);
+    let _synced = fixture.sync(&one, 1, &[]);
     fixture.wait(SESSION_MS - 1);
     assert_eq!(fixture.heartbeat(&one, 1), 0);
     fixture.wait(SESSION_MS - 1);
@@ -192,7 +192,7 @@ fn who_does_not_join_again_in_time_is_left_behind() {
     let mut fixture = Fixture::new();
     let (one, mut joined) = fixture.newcomer();
     now_of(&mut joined);
-    let _ = fixture.sync(&one, 1, &[]);
+    let _synced = fixture.sync(&one, 1, &[]);
     let (two, mut joined_two) = fixture.newcomer();
     for _ in 0..3 {
         fixture.wait(REBALANCE_MS / 3 - 1);
@@ -275,8 +275,8 @@ fn a_leader_that_joins_again_starts_a_rebalance_and_a_follower_does_not() {
     let (two, mut joined_two) = fixture.newcomer();
     now_of(&mut fixture.join(&one, None));
     now_of(&mut joined_two);
-    let _ = fixture.sync(&two, 2, &[]);
-    let _ = fixture.sync(&one, 2, &[]);
+    let _synced = fixture.sync(&two, 2, &[]);
+    let _synced = fixture.sync(&one, 2, &[]);
     assert_eq!(now_of(&mut fixture.join(&two, None)).generation_id, 2);
     assert_eq!(fixture.state(), "Stable");
     let mut again = fixture.join(&one, None);
@@ -296,7 +296,7 @@ fn outsiders_commit_into_empty_groups_only_and_members_with_their_generation() {
     now_of(&mut joined);
     let member = Committer { generation: 1, member_id: &one, ..outsider() };
     assert_eq!(fixture.commit(member, 6), Err(ResponseError::RebalanceInProgress));
-    let _ = fixture.sync(&one, 1, &[]);
+    let _synced = fixture.sync(&one, 1, &[]);
     assert_eq!(fixture.commit(outsider(), 7), Err(ResponseError::UnknownMemberId));
     assert_eq!(fixture.commit(Committer { generation: 0, ..member }, 7), Err(ResponseError::IllegalGeneration));
     assert_eq!(fixture.position(false), (5, 0));
@@ -357,7 +357,7 @@ fn positions_of_a_group_with_members_stay() {
     fixture.commit(outsider(), 5).unwrap();
     let (one, mut joined) = fixture.newcomer();
     now_of(&mut joined);
-    let _ = fixture.sync(&one, 1, &[]);
+    let _synced = fixture.sync(&one, 1, &[]);
     let retention_ms = GroupSettings::default().offsets_retention_ms;
     for _ in 0..retention_ms / 9_000 + 200 {
         fixture.wait(9_000);

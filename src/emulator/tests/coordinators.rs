@@ -74,7 +74,13 @@ fn settle(consumers: &[&BaseConsumer]) -> Vec<BTreeSet<i32>> {
             }
         }
         let of_one = |consumer: &&BaseConsumer| -> BTreeSet<i32> {
-            consumer.assignment().unwrap().elements().iter().map(|one| one.partition()).collect()
+            consumer
+                .assignment()
+                .unwrap()
+                .elements()
+                .iter()
+                .map(rdkafka::topic_partition_list::TopicPartitionListElem::partition)
+                .collect()
         };
         owned = consumers.iter().map(of_one).collect();
         let is_even = owned.iter().all(|one| one.len() == 4 / consumers.len());

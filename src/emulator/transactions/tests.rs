@@ -27,7 +27,9 @@ impl Fixture {
 
     fn write_markers(&mut self, now: i64) -> Vec<Marker> {
         let markers = self.transactions.markers();
-        markers.iter().for_each(|(id, marker)| self.transactions.written(id, marker, now));
+        for (id, marker) in &markers {
+            self.transactions.written(id, marker, now);
+        }
         markers.into_iter().map(|(_, marker)| marker).collect()
     }
 

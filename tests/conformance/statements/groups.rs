@@ -70,7 +70,7 @@ fn requests_of_another_generation_are_refused(world: &mut World) {
 fn strangers_are_refused(world: &mut World) {
     let (group, topic) = (group(world), world.topic());
     let mut stranger = Member::new(world, &group, &topic);
-    stranger.id = "stranger".to_owned();
+    "stranger".clone_into(&mut stranger.id);
     stranger.generation = 1;
     assert_eq!(stranger.heartbeat(), UNKNOWN_MEMBER);
     assert_eq!(stranger.try_join(9).error_code, UNKNOWN_MEMBER);

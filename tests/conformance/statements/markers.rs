@@ -1,4 +1,4 @@
-//! WriteTxnMarkers, by a client that may (`kafka-semantics.md` 1.5).
+//! `WriteTxnMarkers`, by a client that may (`kafka-semantics.md` 1.5).
 
 use super::statements;
 use crate::batch::Batch;

@@ -162,7 +162,7 @@ fn readers_of_committed_data_wait_for_the_end(world: &mut World) {
     let committed = world.fetch(&topic, 0, 1);
     assert!(committed.aborted_transactions.unwrap_or_default().is_empty());
     let batches = crate::batch::headers(committed.records.unwrap());
-    assert_eq!(batches.iter().map(|batch| batch.is_control()).collect::<Vec<_>>(), [false, false, false, true]);
+    assert_eq!(batches.iter().map(crate::batch::Header::is_control).collect::<Vec<_>>(), [false, false, false, true]);
     assert_eq!((end(world, &holder, true), end(world, &holder, false)), (0, INVALID_TXN_STATE));
 }
 

@@ -195,16 +195,16 @@ pub(super) struct Pair {
 
 impl Pair {
     pub(super) fn new(connect: &[&str], listeners: usize) -> Self {
-        Self::with(settings("d", of_peer("cloud", connect)), listeners)
+        Self::with(&settings("d", of_peer("cloud", connect)), listeners)
     }
 
-    pub(super) fn with(settings_of_dialler: Settings, listeners: usize) -> Self {
+    pub(super) fn with(settings_of_dialler: &Settings, listeners: usize) -> Self {
         let pipes = Arc::new(Pipes::default());
         for index in 0..listeners {
             let listener = piped(&settings(&format!("l{index}"), of_peer("onprem", &[])));
             lock(&pipes.listeners).push(Some(listener));
         }
-        let dialler = piped(&settings_of_dialler);
+        let dialler = piped(settings_of_dialler);
         Peers::dial_all(&dialler.directory, &pipes);
         Self { dialler, pipes }
     }
@@ -238,7 +238,7 @@ pub(super) async fn until(mut condition: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(120), waiting).await.expect("it came true in time");
+    tokio::time::timeout(Duration::from_mins(2), waiting).await.expect("it came true in time");
 }
 
 pub(super) async fn echo(stream: &mut Stream, text: &'static str) -> Result<Bytes, MessageError> {

@@ -99,6 +99,7 @@ pub enum Key {
 
 /// The value of a state record; which one belongs to which key is told by the names.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there are as many positions as all other records together")]
 pub enum Value {
     /// Of [`Key::Link`].
     Link(LinkRecord),

@@ -98,6 +98,12 @@ impl Config {
         self
     }
 
+    /// A line of the last link's own table.
+    pub fn line(mut self, line: &str) -> Self {
+        self.last().lines.push(line.into());
+        self
+    }
+
     /// A line of the last link's sync table.
     pub fn sync(mut self, line: &str) -> Self {
         self.last().sync.push(line.into());

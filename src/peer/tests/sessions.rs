@@ -40,7 +40,7 @@ async fn what_is_not_read_is_not_sent_on() {
     pair.until_up(4).await;
     let mut stuck = pair.dialler.open(&peer_name("cloud"), Class::Bulk, &Bytes::from_static(b"pour")).unwrap();
     // It fills its window and waits. Others go on, on the same connection too.
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     for _ in 0..8 {
         let mut other = pair.open("echo").unwrap();
         assert_eq!(echo(&mut other, "still here").await.unwrap(), "still here");
@@ -154,7 +154,7 @@ async fn closing_says_good_bye() {
 async fn compressed_frames_are_restored_exactly() {
     let mut of_cloud = of_peer("cloud", &["cloud:1"]);
     of_cloud.is_compressed = true;
-    let pair = Pair::with(settings("d", of_cloud), 1);
+    let pair = Pair::with(&settings("d", of_cloud), 1);
     pair.until_up(4).await;
     let mut stream = pair.open("echo").unwrap();
     let message = Bytes::from(vec![b'k'; 900_000]);
@@ -168,7 +168,7 @@ async fn compressed_frames_are_restored_exactly() {
 async fn a_rate_limit_holds_and_control_goes_past_it() {
     let mut of_cloud = of_peer("cloud", &["cloud:1"]);
     of_cloud.bytes_per_second = Some(1 << 20);
-    let pair = Pair::with(settings("d", of_cloud), 1);
+    let pair = Pair::with(&settings("d", of_cloud), 1);
     pair.until_up(4).await;
     let began = tokio::time::Instant::now();
     let bulk = pair.dialler.open(&peer_name("cloud"), Class::Bulk, &Bytes::from_static(b"sink")).unwrap();

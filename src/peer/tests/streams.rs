@@ -102,7 +102,7 @@ async fn more_than_the_credit_is_a_violation() {
 async fn tiny_frames_cost_credit_too() {
     let mut own = streams(Side::Listener);
     let stream = opened(&mut own, 1, Class::Bulk);
-    let count = (0..).take_while(|_| receive(&mut own, data(stream, 1)).is_ok()).count();
+    let count = (0..=WINDOW_FIRST_BYTES).take_while(|_| receive(&mut own, data(stream, 1)).is_ok()).count();
     assert_eq!(count, WINDOW_FIRST_BYTES / (1 + FRAME_CHARGE));
     let empty = Frame::Data { stream, payload: Bytes::new(), is_last: false, is_compressed: false };
     assert_eq!(receive(&mut own, empty), Err(Violation::Malformed("data")));

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::judge::Judge;
 use crate::process::{free_port, scratch, write_private};
-use crate::workload::{Kind, Running, Workload};
+use crate::workload::{Kind, Workload};
 
 use super::{Shared, finish, rounds, shared, wait_for_growth};
 
@@ -72,7 +72,9 @@ fn everything_gets_across_while_both_daemons_die() {
         cloud.restart_after_kill();
     }
     wait_for_growth(on.target, "peers-orders");
-    running.into_iter().for_each(Running::stop);
+    for running in running {
+        running.stop();
+    }
     finish(&Judge::new(on.source, on.target, &["peers-orders"]), &mut cloud);
     assert_eq!(on.target.admin().partitions("hidden-from-peers"), None, "what is not exposed is not even seen");
     onprem.stop();

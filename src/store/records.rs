@@ -1,13 +1,19 @@
 //! State records as types.
 
+mod acls;
+mod groups;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use acls::{AclEntry, AclsRecord};
+pub use groups::{GroupPositionRecord, GroupRecord};
+
 use crate::types::{
-    GroupKind, GroupName, GroupPositionState, LeaderEpoch, LinkName, PartitionIndex, ProducerEpoch, ProducerId,
-    ResolveVerb, Sequence, SourceOffset, TargetOffset, TopicId, TopicName,
+    GroupName, LeaderEpoch, LinkName, PartitionIndex, ProducerEpoch, ProducerId, ResolveVerb, Sequence, SourceOffset,
+    TargetOffset, TopicId, TopicName,
 };
 
 /// The key of a state record.
@@ -415,37 +421,6 @@ pub struct ResolutionRecord {
     pub at_ms: i64,
 }
 
-/// A consumer group as the owner of the link last saw it: what every daemon can tell of it, also without the source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupRecord {
-    /// Its name on the target.
-    pub target_group: GroupName,
-    /// What kind it is at the source.
-    pub kind: GroupKind,
-    /// What a person should know of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Its positions in mirrored topics, by source topic.
-    pub positions: BTreeMap<TopicName, Vec<GroupPositionRecord>>,
-}
-
-/// One position of a group. There may be many thousand, so the names are short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupPositionRecord {
-    /// The partition.
-    #[serde(rename = "p")]
-    pub partition: i32,
-    /// The committed offset at the source.
-    #[serde(rename = "s")]
-    pub source_offset: SourceOffset,
-    /// The committed offset on the target.
-    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
-    pub committed: Option<TargetOffset>,
-    /// How it stands.
-    #[serde(rename = "is")]
-    pub state: GroupPositionState,
-}
-
 /// A new owner of a shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakeoverRecord {
@@ -496,31 +471,4 @@ pub struct DaemonRecord {
     pub started_at_ms: i64,
     /// Where its API listens.
     pub listen: String,
-}
-
-/// What we have added to the ACLs of a mirror topic: nothing else is ever removed. Written before it is added, so some
-/// of it may not be there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AclsRecord {
-    /// The mirror topic that all entries are about, by its exact name.
-    pub target_topic: TopicName,
-    /// What came from the source topic.
-    #[serde(default)]
-    pub copied: BTreeSet<AclEntry>,
-    /// What keeps others from writing.
-    #[serde(default)]
-    pub protecting: BTreeSet<AclEntry>,
-}
-
-/// One entry of an authorizer about a known topic.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct AclEntry {
-    /// Who, such as `User:alice`.
-    pub principal: String,
-    /// From where; `*` is everywhere.
-    pub host: String,
-    /// What, as `kafka-acls` spells it.
-    pub operation: String,
-    /// Whether it takes the right, and does not give it.
-    pub is_denied: bool,
 }

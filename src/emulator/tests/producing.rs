@@ -155,7 +155,7 @@ async fn transactions_hold_the_last_stable_offset_back() {
     let client = Client::with_topic(&[]).await;
     let send =
         async |sequence| client.produce_as(batch(7, 0, sequence, &["a"]).transactional().seal(), Some("t"), 11).await;
-    assert_eq!(send(0).await.error_code, InvalidTxnState.code(), "nobody announced it");
+    assert_eq!(send(0).await.error_code, InvalidProducerIdMapping.code(), "nobody has heard of this transactional id");
     client.cluster.announce_transaction(7, 0, TOPIC, 0);
     assert_eq!(send(0).await.error_code, 0);
     client.cluster.forget_transaction(7);

@@ -164,8 +164,24 @@ struct Writer {
     ticks: u32,
     count: u64,
     transactions: u64,
-    is_ready: bool,
+    stage: Stage,
+    /// Whether the last attempt failed: only the first of a row is worth a word.
+    is_failing: bool,
     seed: u64,
+}
+
+/// Where a transactional producer is. What timed out must be called again: librdkafka refuses any other call until it is
+/// done.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// `init_transactions` is due.
+    New,
+    /// No transaction is open.
+    Ready,
+    /// The open one is to be committed.
+    Committing,
+    /// The open one is to be aborted.
+    Aborting,
 }
 
 impl Writer {
@@ -186,9 +202,9 @@ impl Writer {
                 config.set("transactional.id", format!("demo-{}", plan.name));
             }
         }
-        let producer = config.create()?;
-        let plan = plan.clone();
-        Ok(Self { producer, plan, per_second, ticks: 0, count: 0, transactions: 0, is_ready: false, seed })
+        let (producer, plan) = (config.create()?, plan.clone());
+        let (stage, is_failing) = (Stage::New, false);
+        Ok(Self { producer, plan, per_second, ticks: 0, count: 0, transactions: 0, stage, is_failing, seed })
     }
 
     /// Writes what is due, in a transaction where that is the topic's kind. Returns how many records that was.
@@ -197,29 +213,53 @@ impl Writer {
         let done = self.per_second * (self.ticks % TICKS_PER_SECOND) / TICKS_PER_SECOND;
         self.ticks += 1;
         match self.plan.kind {
-            Kind::Transactional => self.transaction(due - done).unwrap_or_else(|error| {
-                tracing::warn!(topic = self.plan.name, %error, "a transaction of the workload failed");
-                let _ = self.producer.abort_transaction(PATIENCE);
-                0
-            }),
+            Kind::Transactional => self.transaction(due - done),
             Kind::Plain | Kind::Compressed | Kind::Compacted => self.send_all(due - done),
         }
     }
 
-    fn transaction(&mut self, records: u32) -> Result<u64, KafkaError> {
-        if !self.is_ready {
-            self.producer.init_transactions(PATIENCE)?;
-            self.is_ready = true;
+    /// Goes on with the open transaction, or makes another.
+    fn transaction(&mut self, records: u32) -> u64 {
+        let sent = match self.stage {
+            Stage::New | Stage::Committing | Stage::Aborting => 0,
+            Stage::Ready => match self.producer.begin_transaction() {
+                Ok(()) => {
+                    self.transactions += 1;
+                    let is_aborted = self.transactions.is_multiple_of(ABORTED_OF);
+                    self.stage = if is_aborted { Stage::Aborting } else { Stage::Committing };
+                    self.send_all(records)
+                }
+                Err(error) => {
+                    self.note(&error);
+                    0
+                }
+            },
+        };
+        let done = match self.stage {
+            Stage::New => self.producer.init_transactions(PATIENCE),
+            Stage::Ready => return sent,
+            Stage::Committing => self.producer.commit_transaction(PATIENCE),
+            Stage::Aborting => self.producer.abort_transaction(PATIENCE),
+        };
+        match done {
+            Ok(()) => {
+                self.stage = Stage::Ready;
+                self.is_failing = false;
+            }
+            Err(error) => {
+                self.note(&error);
+                if matches!(&error, KafkaError::Transaction(error) if error.txn_requires_abort()) {
+                    self.stage = Stage::Aborting;
+                }
+            }
         }
-        self.producer.begin_transaction()?;
-        let sent = self.send_all(records);
-        self.transactions += 1;
-        if self.transactions.is_multiple_of(ABORTED_OF) {
-            self.producer.abort_transaction(PATIENCE)?;
-        } else {
-            self.producer.commit_transaction(PATIENCE)?;
+        sent
+    }
+
+    fn note(&mut self, error: &KafkaError) {
+        if !std::mem::replace(&mut self.is_failing, true) {
+            tracing::warn!(topic = self.plan.name, %error, "a transaction of the workload is held up");
         }
-        Ok(sent)
     }
 
     /// Returns how many were taken.

@@ -123,7 +123,7 @@ fn positions_stay_whose_they_are() {
     on.source.admin().create_topic("whose", 1, &[]);
     // Aborted transactions set the offsets of both sides apart.
     Workload { kind: Kind::Transactional(10), ..Workload::new(&on.source.bootstrap(), "whose", 1) }.write(300);
-    let mut daemon = Daemon::start("groups-1", &config("whose", on.source, on.target));
+    let mut daemon = Daemon::start("groups-1", &config("whose", on.source, on.target).offsets("translate"));
     Judge::new(on.source, on.target, &["whose"]).wait();
     let log = read_topic(&here, "whose").remove(&0).unwrap();
     let at = |record: usize| BTreeMap::from([(0, log[record].offset)]);

@@ -24,13 +24,18 @@ pub const KAFKA_3: Version = Version("3.9.1");
 const LOGGING: &str = "slf4j-simple";
 const LOGGING_VERSION: &str = "1.7.36";
 
-/// The class path of a version; fetches it when it is not there yet.
+/// The class path of a version's brokers; fetches it when it is not there yet.
 pub fn class_path(version: Version) -> String {
+    class_path_with(version, "", &["kafka_2.13"])
+}
+
+/// The class path of some artifacts of a version, kept in a folder with this suffix.
+pub fn class_path_with(version: Version, suffix: &str, artifacts: &[&str]) -> String {
     static FETCHING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = FETCHING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let folder = cache().join(version.0);
+    let folder = cache().join(if suffix.is_empty() { version.0.to_owned() } else { format!("{}-{suffix}", version.0) });
     if !folder.exists() {
-        fetch(version, &folder);
+        fetch(version, artifacts, &folder);
     }
     format!("{}/*", folder.display())
 }
@@ -43,11 +48,11 @@ fn cache() -> PathBuf {
     Path::new(&home).join(".cache/causeway-kafka")
 }
 
-fn fetch(version: Version, folder: &Path) {
+fn fetch(version: Version, artifacts: &[&str], folder: &Path) {
     let work = scratch("maven");
     let pom = work.join("pom.xml");
-    fs::write(&pom, pom_of(version)).expect("the pom");
-    let aside = cache().join(format!("{}.fetching.{}", version.0, std::process::id()));
+    fs::write(&pom, pom_of(version, artifacts)).expect("the pom");
+    let aside = cache().join(format!("fetching.{}", std::process::id()));
     let arguments = [
         "-q".into(),
         "-B".into(),
@@ -64,7 +69,7 @@ fn fetch(version: Version, folder: &Path) {
     assert!(folder.exists(), "the jars of Kafka {} in {}", version.0, folder.display());
 }
 
-fn pom_of(version: Version) -> String {
+fn pom_of(version: Version, artifacts: &[&str]) -> String {
     let dependency = |group: &str, artifact: &str, version: &str| {
         format!(
             "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>\
@@ -75,7 +80,7 @@ fn pom_of(version: Version) -> String {
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
          <groupId>causeway</groupId><artifactId>kafka-for-tests</artifactId><version>1</version>\
          <dependencies>{}{}</dependencies></project>\n",
-        dependency("org.apache.kafka", "kafka_2.13", version.0),
+        artifacts.iter().map(|artifact| dependency("org.apache.kafka", artifact, version.0)).collect::<String>(),
         dependency("org.slf4j", LOGGING, LOGGING_VERSION),
     )
 }

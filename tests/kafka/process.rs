@@ -165,6 +165,12 @@ pub fn scratch(name: &str) -> PathBuf {
     folder
 }
 
+/// Removes the folders of this process, for one that ends before its time.
+pub fn remove_own_folders() {
+    let _ =
+        fs::remove_dir_all(Path::new(env!("CARGO_TARGET_TMPDIR")).join("kafka").join(std::process::id().to_string()));
+}
+
 fn remove_folders_of_the_dead(base: &Path) {
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         let is_alive = Path::new("/proc").join(entry.file_name()).exists();

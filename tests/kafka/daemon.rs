@@ -245,7 +245,8 @@ impl Daemon {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    fn log_tail(&self) -> String {
+    /// The end of its log.
+    pub fn log_tail(&self) -> String {
         tail_of(&self.log_file(), 40)
     }
 

@@ -40,15 +40,16 @@ const LOGGING_VERSION: &str = "1.7.36";
 
 /// The class path of a version's broker; fetches it when it is not there yet.
 pub fn class_path(version: Version) -> String {
-    of("kafka_2.13", version, version.0)
+    class_path_of("kafka_2.13", version, version.0)
 }
 
 /// The class path of a version's client for MirrorMaker's topics.
 pub fn mirror_client_class_path(version: Version) -> String {
-    of("connect-mirror-client", version, &format!("mirror-client-{}", version.0))
+    class_path_of("connect-mirror-client", version, &format!("mirror-client-{}", version.0))
 }
 
-fn of(artifact: &str, version: Version, folder: &str) -> String {
+/// The class path of an artifact of Kafka, kept in this folder of the cache.
+pub fn class_path_of(artifact: &str, version: Version, folder: &str) -> String {
     static FETCHING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = FETCHING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = cache().join(folder);

@@ -157,12 +157,16 @@ pub fn free_port() -> u16 {
 pub fn scratch(name: &str) -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     static CLEANED: OnceLock<()> = OnceLock::new();
-    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kafka");
-    CLEANED.get_or_init(|| remove_folders_of_the_dead(&base));
+    CLEANED.get_or_init(|| remove_folders_of_the_dead(own_folder().parent().expect("it has one")));
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let folder = base.join(std::process::id().to_string()).join(format!("{number}-{name}"));
+    let folder = own_folder().join(format!("{number}-{name}"));
     fs::create_dir_all(&folder).expect("a scratch folder");
     folder
+}
+
+/// Where all folders of this process lie.
+pub fn own_folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("kafka").join(std::process::id().to_string())
 }
 
 fn remove_folders_of_the_dead(base: &Path) {

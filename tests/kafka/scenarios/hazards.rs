@@ -32,7 +32,7 @@ fn sent_again_without_a_look_old_records_are_doubled() {
     source.admin().create_topic("unguarded", 1, &[]);
     let age = Duration::from_hours(48);
     let running = Workload { age, rate: 200, ..Workload::new(&source.bootstrap(), "unguarded", 1) }.start();
-    let config = Config::new("unguarded", &source, &target).matching("unguarded");
+    let config = Config::new("unguarded", &source, &target).matching("unguarded").offsets("translate");
     let off = [("CAUSEWAY_TEST_GUARD_OFF", "look-before-resend")];
     let _daemon = Daemon::start_with("unguarded-1", &config, &off);
     let relay = target.relay();

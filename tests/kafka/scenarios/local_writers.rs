@@ -42,7 +42,7 @@ impl<'a> Sides<'a> {
         let entry = [topics.as_str(), "existing_target = 'translate'", "local_writers = true"];
         [("to", self.on.source, self.on.target), ("fro", self.on.target, self.on.source)].map(|(way, from, to)| {
             let name = format!("{}-{way}", self.topic);
-            Daemon::start(&name, &Config::new(&name, from, to).topics(&entry))
+            Daemon::start(&name, &Config::new(&name, from, to).offsets("translate").topics(&entry))
         })
     }
 

@@ -170,8 +170,8 @@ struct Writer {
     seed: u64,
 }
 
-/// Where a transactional producer is. What timed out must be called again: librdkafka refuses any other call until it is
-/// done.
+/// Where a transactional producer is. What timed out must be called again: librdkafka refuses any other call until
+/// it is done.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
     /// `init_transactions` is due.

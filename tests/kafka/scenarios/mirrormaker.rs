@@ -81,6 +81,7 @@ fn javas_client_finds_the_positions_of_groups() {
     let config = Config::new("mirrormaker", on.source, on.target)
         .topics(&["match = 'mm-.*'", "prefix = 'source.'"])
         .groups(&["match = 'mm-.*'"])
+        .offsets("translate")
         .line("mirrormaker_topics = true");
     let mut daemon = Daemon::start("mm-1", &config);
     let judge = Judge::new(on.source, on.target, &[]).renamed(topic, mirror);

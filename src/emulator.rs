@@ -8,7 +8,7 @@
 //!
 //! `tests/conformance` holds the same statements against it and against real brokers; where they differ, it is wrong.
 //!
-//! A [`Cluster`] is one lock around one state; each request of [`api`] takes it, acts, and lets it go before it waits
+//! A [`Cluster`] is one lock around one state; each request of `api` takes it, acts, and lets it go before it waits
 //! for anything. A connection's requests are answered one after the other, as brokers do.
 
 mod api;

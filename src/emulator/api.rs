@@ -4,7 +4,7 @@
 //! Promises: nothing is offered that is not there.
 //! Does not know: connections.
 //!
-//! A new API is a file with an [`Api`], and its line in [`apis`].
+//! A new API is a file with an [`Api`], and its line in `apis!`.
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;

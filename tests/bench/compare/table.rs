@@ -39,8 +39,8 @@ pub fn catch_up(shape: &Shape, batch_bytes: u64, replays: &[f64], rows: &[(Copie
         let _ = write!(text, "; bare replay of ready-made batches: {seconds:.2} s, {:.0} MB/s", batch_mb / seconds);
     }
     text.push_str(
-        "\n\n| copier | s | MB/s | MB/s uncompressed | records/s | copier CPU s | source CPU s | target CPU s | all CPU s \
-         | peak MB | start s | start CPU s |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "\n\n| copier | s | MB/s | MB/s uncompressed | records/s | copier CPU s | source CPU s | target CPU s \
+         | all CPU s | peak MB | start s | start CPU s |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for (copier, runs) in rows {
         let each = |figure: fn(&Measured) -> f64| runs.iter().map(figure);

@@ -259,7 +259,7 @@ fn printed_rights_suffice_and_each_missing_one_is_named() {
         (source.join().expect("the source"), target.join().expect("the target"))
     });
     let config = Config::new("least-group", &source, &target).cluster("source", &reach(&source));
-    let config = config.cluster("target", &reach(&target)).matching("rights-.*");
+    let config = config.cluster("target", &reach(&target)).matching("rights-.*").offsets("translate");
     let printed = causeway(&["check", "--acls", "--config", &file_of(&config)]);
     let rights = rights(&String::from_utf8_lossy(&printed.stdout), &target);
     assert!(rights.len() >= 10, "{rights:?}");

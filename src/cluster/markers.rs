@@ -1,5 +1,7 @@
 //! Control records without data: what fills an offset that consumers are to pass over.
 
+use std::collections::HashMap;
+
 use kafka_protocol::messages::WriteTxnMarkersRequest;
 use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 
@@ -47,18 +49,15 @@ impl Cluster {
         let all = markers.iter().flat_map(|of| of.producer_ids.iter().map(move |id| one(of, id)));
         let request = WriteTxnMarkersRequest::default().with_markers(all.collect());
         let response = connection.call(&request).await.map_err(|error| self.unanswered(error))?;
-        let refused = |of: &Markers| {
-            let topics = response.markers.iter().flat_map(|marker| &marker.topics);
-            let of_topic = topics.filter(|topic| topic.name.as_str() == of.partition.topic.as_str());
-            of_topic
-                .flat_map(|topic| &topic.partitions)
-                .filter(|told| told.partition_index == of.partition.partition.0)
-                .map(|told| told.error_code)
-                .find(|code| *code != 0)
-        };
-        let answer = |of: &Markers| match refused(of) {
+        let mut refused: HashMap<(&str, i32), i16> = HashMap::new();
+        for topic in response.markers.iter().flat_map(|marker| &marker.topics) {
+            for told in topic.partitions.iter().filter(|told| told.error_code != 0) {
+                refused.entry((topic.name.as_str(), told.partition_index)).or_insert(told.error_code);
+            }
+        }
+        let answer = |of: &Markers| match refused.get(&(of.partition.topic.as_str(), of.partition.partition.0)) {
             None => Ok(()),
-            Some(code) => Err(self.refusal(WRITE, partition_resource(&of.partition), code, None)),
+            Some(&code) => Err(self.refusal(WRITE, partition_resource(&of.partition), code, None)),
         };
         Ok(markers.iter().map(answer).collect())
     }

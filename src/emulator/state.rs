@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::configs::{self, Overrides, TopicSettings};
 use super::coordinators::Coordinators;
+use super::groups::{self, Committed};
 use super::partition::{Now, Partition};
 use super::sessions::Sessions;
 
@@ -366,6 +367,23 @@ impl State {
             Some(one) if one.is_loading => Err(ResponseError::CoordinatorLoadInProgress),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// What a group's coordinator is to remember of a committed offset (and its leader epoch), if there is such a
+    /// partition.
+    pub(crate) fn position_to_keep(
+        &self,
+        (topic, index): (&str, i32),
+        (offset, leader_epoch): (i64, i32),
+        metadata: Option<&str>,
+        at: i64,
+    ) -> Result<(groups::Partition, Committed), ResponseError> {
+        let partitions = self.topics.get(topic).map(|topic| &topic.partitions);
+        let place = usize::try_from(index).ok();
+        partitions.zip(place).and_then(|(all, at)| all.get(at)).ok_or(ResponseError::UnknownTopicOrPartition)?;
+        self.coordinators.groups.check_metadata(metadata)?;
+        let metadata = metadata.unwrap_or_default().to_owned();
+        Ok(((topic.to_owned(), index), Committed { offset, leader_epoch, metadata, at }))
     }
 
     /// The transaction coordinator took a partition into a transaction: batches of it may be appended from now on.

@@ -15,7 +15,7 @@ use super::stream::Stream;
 use super::take_over_identical::same_on_both_sides;
 use crate::batch::SourceRun;
 use crate::store::{StoreError, Write};
-use crate::types::TargetOffset;
+use crate::types::{SourceOffset, TargetOffset};
 
 /// The least number of records that a plan guesses ahead.
 const AHEAD_LEAST: u64 = 1 << 12;
@@ -67,7 +67,7 @@ impl Stream<'_> {
     /// The target offset behind all that was fetched.
     fn guess_begins_at(&self) -> TargetOffset {
         if self.is_identical {
-            return TargetOffset::new(self.intake.scanned_to().get()).unwrap_or(TargetOffset::ZERO);
+            return self.intake.scanned_to().in_place();
         }
         let (runs, _) = self.intake.dense_runs(self.next_source());
         let ready: u64 = self.ready.iter().map(|prepared| u64::from(prepared.record_count)).sum();
@@ -132,7 +132,7 @@ impl Stream<'_> {
     fn is_ready_planned_in_place(&self) -> bool {
         let mut at = self.next_target();
         self.ready.iter().all(|prepared| {
-            let start = prepared.runs.first().and_then(|run| TargetOffset::new(run.source.get()).ok());
+            let start = prepared.runs.first().map(|run| run.source.in_place());
             let Some(start) = start else { return false };
             let is_planned = self.plan.is_gap(at, start) && self.plan.covers(start, &prepared.runs);
             at = start.plus(u64::from(prepared.record_count));
@@ -146,7 +146,7 @@ impl Stream<'_> {
         let queued = runs.last().map(|run| run.source.plus(run.length));
         let ready =
             || self.ready.back().and_then(|prepared| prepared.runs.last()).map(|run| run.source.plus(run.length));
-        let end = queued.or_else(ready).and_then(|end| TargetOffset::new(end.get()).ok());
+        let end = queued.or_else(ready).map(SourceOffset::in_place);
         end.unwrap_or_else(|| self.next_target())
     }
 

@@ -71,7 +71,7 @@ impl Partition {
         let position = position.related(relation);
         if position.is_identical() {
             let sequence = position.sequence();
-            let plan = Plan::identical(Vec::new(), sequence, Vec::new(), sequence).unwrap_or_default();
+            let plan = Plan::nothing_from(sequence);
             return Ok(Known { position, plan });
         }
         Ok(Known { position, plan })
@@ -119,11 +119,11 @@ impl Partition {
             let partition = &self.assignment.target;
             let took = begun.elapsed();
             tracing::info!(%partition, %to, ?took, "the mirror partition begins where its source does");
-            let target = TargetOffset::new(to.get()).unwrap_or(TargetOffset::ZERO);
+            let target = to.in_place();
             let sequence = Sequence::of_count(to.get().unsigned_abs());
             let relation = Relation::Identical(Account::beginning_at(target));
             known.position = Position::new(to, target, sequence).related(relation);
-            known.plan = Plan::identical(Vec::new(), sequence, Vec::new(), sequence).unwrap_or_default();
+            known.plan = Plan::nothing_from(sequence);
             self.live.lock().state = PartitionState::Starting;
             return Ok(());
         }
@@ -145,11 +145,11 @@ impl Partition {
     }
 
     async fn bring_to(&self, to: SourceOffset) -> Result<(), Failed> {
-        let to = TargetOffset::new(to.get()).unwrap_or(TargetOffset::ZERO);
+        let to = to.in_place();
         let Some(filler_id) = self.services.filler_id else {
             return Err(Failed::Because("there is no producer id for filler".to_owned()));
         };
-        let (mut end, _) = self.log_end().await;
+        let (mut end, mut leader) = self.log_end().await;
         let distance = to.distance_from(end);
         let max = self.services.settings.fast_forward_max;
         if distance > max {
@@ -163,13 +163,13 @@ impl Partition {
         let mut sent = 0_u32;
         while end < to {
             let count = batches.count.min(to.distance_from(end));
-            let landed = self.append_filler(&mut batches, filler_id, end, count).await?;
-            let (now, _) = self.log_end().await;
+            let landed = self.append_filler(&mut batches, filler_id, (end, leader), count).await?;
+            let (now, leader_now) = self.log_end().await;
             if landed && now == end.plus(count) {
                 self.services.measures.fast_forwarded.increment(count);
                 sent += 1;
             }
-            end = now;
+            (end, leader) = (now, leader_now);
             if sent >= BATCHES_BETWEEN_DELETIONS {
                 sent = 0;
                 self.delete_filler(end).await;
@@ -248,7 +248,7 @@ impl Partition {
         &self,
         batches: &mut FillerBatches,
         filler_id: ProducerId,
-        end: TargetOffset,
+        (end, leader): (TargetOffset, Leader),
         count: u64,
     ) -> Result<bool, Failed> {
         let Some(prepared) = self.filler_batch(count) else {
@@ -256,7 +256,7 @@ impl Partition {
         };
         let base_sequence = Sequence::of_count(end.get().unsigned_abs());
         let stamp = Stamp { producer_id: filler_id, producer_epoch: ProducerEpoch(0), base_sequence };
-        let outcome = self.append_once(&prepared, &stamp).await;
+        let outcome = self.append_once(leader, &prepared, &stamp).await;
         let (code, message) = match outcome {
             Some(Outcome::Answered { code: 0, .. }) => {
                 batches.out_of_order = 0;
@@ -293,8 +293,7 @@ impl Partition {
     }
 
     /// `None`: no answer came.
-    async fn append_once(&self, prepared: &Prepared, stamp: &Stamp) -> Option<Outcome> {
-        let (_, leader) = self.log_end().await;
+    async fn append_once(&self, leader: Leader, prepared: &Prepared, stamp: &Stamp) -> Option<Outcome> {
         let (reply, mut answers) = mpsc::channel::<Produced>(1);
         let append = Append {
             partition: self.assignment.target.clone(),
@@ -341,7 +340,7 @@ impl Partition {
 /// Somebody else has written into the log.
 fn foreign(log_end: TargetOffset, to: TargetOffset) -> Failed {
     let expected = log_end.min(to).minus(1);
-    let source_offset = SourceOffset::new(to.get()).unwrap_or(SourceOffset::ZERO);
+    let source_offset = to.in_place();
     Failed::Ended(Ended::Stopped(StopReason::ForeignWrite { expected, log_end, source_offset }))
 }
 

@@ -119,7 +119,7 @@ impl Stream<'_> {
             // What waits there can't be prepared: it is as if nothing were to come.
             None => return None,
         };
-        let to = TargetOffset::new(next.get()).ok()?;
+        let to = next.in_place();
         Some(match to.cmp(&target) {
             std::cmp::Ordering::Less if first.is_some() => Next::Taken,
             std::cmp::Ordering::Less => Next::Ahead,

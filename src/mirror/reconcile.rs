@@ -43,8 +43,6 @@ pub(super) enum Finding {
     Fenced,
 }
 
-const HALF_OF_ALL_SEQUENCES: u64 = 1 << 30;
-
 /// Judges an observation.
 pub(super) fn reconcile(expected: &Expectation, seen: &Observation) -> Finding {
     if let Some((epoch, _)) = seen.state
@@ -76,7 +74,7 @@ pub(super) fn reconcile(expected: &Expectation, seen: &Observation) -> Finding {
 fn end_by_sequence(expected: &Expectation, last: Sequence) -> Option<TargetOffset> {
     let next = last.plus(1);
     let ahead = next.distance_from(expected.sequence);
-    if ahead < HALF_OF_ALL_SEQUENCES {
+    if ahead < Sequence::HALF {
         return Some(expected.acknowledged.plus(ahead));
     }
     let behind = i64::try_from(expected.sequence.distance_from(next)).ok()?;

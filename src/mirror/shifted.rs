@@ -31,9 +31,6 @@ use crate::types::{ProducerEpoch, Run, Sequence, TargetOffset};
 /// How often something inexplicable must be seen before it counts: a former owner's requests may arrive between two
 /// questions, one after the other.
 const SIGHTINGS: u32 = 6;
-/// All sequences there are.
-const SEQUENCES: u64 = 1 << 31;
-const HALF_OF_ALL_SEQUENCES: u64 = 1 << 30;
 
 /// What was acknowledged, and what may lie behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +88,7 @@ pub(super) fn account(expected: &Expected, seen: &Observation, walk: &Walk) -> A
     let mut next = expected.sequence;
     for batch in &walk.own {
         let ahead = batch.sequence.distance_from(next);
-        if ahead >= HALF_OF_ALL_SEQUENCES {
+        if ahead >= Sequence::HALF {
             return Account::Unclear("a batch of this link is in its log twice, or behind a later one");
         }
         if ahead > 0 && walk.is_whole {
@@ -110,7 +107,7 @@ pub(super) fn account(expected: &Expected, seen: &Observation, walk: &Walk) -> A
     };
     let by_state = last.plus(1);
     let behind = expected.sequence.distance_from(by_state);
-    if (1..HALF_OF_ALL_SEQUENCES).contains(&behind) {
+    if (1..Sequence::HALF).contains(&behind) {
         return if walk.own.is_empty() {
             Account::Lost { count: behind, next: by_state }
         } else {
@@ -194,7 +191,7 @@ impl Partition {
         if expected.last(seen).is_none() {
             let count = self.missing_at_the_end(&known.position, seen.log_end).await?;
             if count > 0 || seen.log_end < expected.from {
-                return Ok(Account::Lost { count, next: expected.sequence.plus(SEQUENCES - count % SEQUENCES) });
+                return Ok(Account::Lost { count, next: expected.sequence.minus(count) });
             }
         }
         // Whoever is the only writer from now on needs to know that all up to the log end was looked at.
@@ -268,9 +265,8 @@ impl Partition {
     ) -> Result<Result<(), Ended>, ClusterError> {
         let source_offset = known.position.source();
         let stopped = |reason| Ok(Err(Ended::Stopped(reason)));
-        let id = self.assignment.target_topic_id;
-        if !target::is_same_topic(&self.services.target, &self.assignment.target, id).await? {
-            return stopped(StopReason::TargetRecreated { source_offset });
+        if let Some(reason) = self.recreated(source_offset).await? {
+            return stopped(reason);
         }
         match surprise {
             Account::Lost { count, next } => {

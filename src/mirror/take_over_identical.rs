@@ -8,6 +8,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::OffsetsMode;
 use super::identity::Relation;
 use super::partition::{Ended, Known, Partition};
 use super::plan::{AHEAD_FIRST, Plan, lay_out};
@@ -16,7 +17,6 @@ use super::reconcile::Observation;
 use super::stop::StopReason;
 use super::takeover::{Judgement, Sightings, next_sequence};
 use super::walk::{Authors, Piece, follow, follow_among_others, take_in_deleted, walk};
-use super::{OffsetsMode, target};
 use crate::tasks::Backoff;
 use crate::types::{Run, TargetOffset};
 
@@ -124,21 +124,15 @@ impl Partition {
 
     async fn judge_identical_surprise(&self, known: &mut Known, seen: &Observation) -> Result<bool, Judgement> {
         let source_offset = known.position.source();
-        let partition = &self.assignment.target;
-        let id = self.assignment.target_topic_id;
-        if !target::is_same_topic(&self.services.target, partition, id).await? {
-            return Err(Judgement::Ended(Ended::Stopped(StopReason::TargetRecreated { source_offset })));
+        if let Some(reason) = self.recreated(source_offset).await? {
+            return Err(Judgement::Ended(Ended::Stopped(reason)));
         }
         let expected = known.position.target();
         if seen.log_end < expected && self.is_all_ours_before(known, seen.log_end).await? {
             let sequence = next_sequence(seen);
             if known.position.rewind(seen.log_end, sequence).is_some() {
-                tracing::error!(
-                    link = %self.services.settings.link, %partition, acknowledged = %expected, log_end = %seen.log_end,
-                    again_from = %known.position.source(), "the target lost acknowledged records; they are copied again"
-                );
-                self.services.measures.breach("lost_acknowledged");
-                known.plan = Plan::identical(Vec::new(), sequence, Vec::new(), sequence).unwrap_or_default();
+                self.tell_of_loss(expected, seen.log_end, known.position.source());
+                known.plan = Plan::nothing_from(sequence);
                 return Ok(true);
             }
         }
@@ -187,8 +181,7 @@ impl Partition {
     pub(super) fn first_identical_plan(&self, known: &Known) -> Plan {
         let source = known.position.source();
         let length = AHEAD_FIRST.min(self.services.settings.plan_ahead);
-        let from = source.get().max(known.position.target().get());
-        let from = crate::types::SourceOffset::new(from).unwrap_or(source);
+        let from = source.max(known.position.target().in_place());
         let runs = same_on_both_sides(known.plan.expect_identical(from, length));
         let first = known.position.sequence();
         Plan::identical(runs, first, known.plan.inherited().to_vec(), first).unwrap_or_default()
@@ -211,10 +204,11 @@ impl Partition {
 pub(super) fn same_on_both_sides(records: impl IntoIterator<Item = crate::batch::SourceRun>) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for record in records {
-        let Ok(target) = TargetOffset::new(record.source.get()) else { continue };
         match runs.last_mut() {
             Some(last) if last.source_end() == record.source => last.length += record.length,
-            Some(_) | None => runs.push(Run { source: record.source, target, length: record.length }),
+            Some(_) | None => {
+                runs.push(Run { source: record.source, target: record.source.in_place(), length: record.length });
+            }
         }
     }
     runs

@@ -149,21 +149,14 @@ impl Partition {
     /// The log is not where it must be, and stays so.
     async fn judge_surprise(&self, known: &mut Known, seen: &Observation, finding: Finding) -> Result<bool, Judgement> {
         let source_offset = known.position.source();
-        let id = self.assignment.target_topic_id;
-        if !target::is_same_topic(&self.services.target, &self.assignment.target, id).await? {
-            let reason = StopReason::TargetRecreated { source_offset };
+        if let Some(reason) = self.recreated(source_offset).await? {
             return Err(Judgement::Ended(Ended::Stopped(reason)));
         }
         let expected = known.position.target();
         if finding == Finding::Lost {
             let sequence = next_sequence(seen);
             if let Some(mut lost) = known.position.rewind(seen.log_end, sequence) {
-                tracing::error!(
-                    link = %self.services.settings.link, partition = %self.assignment.target,
-                    acknowledged = %expected, log_end = %seen.log_end, again_from = %known.position.source(),
-                    "the target lost acknowledged records; they are copied again"
-                );
-                self.services.measures.breach("lost_acknowledged");
+                self.tell_of_loss(expected, seen.log_end, known.position.source());
                 // The same records are about to be sent to the same places.
                 lost.extend(known.plan.inherit_from(expected));
                 known.plan = Plan::from_runs(Vec::new(), lost).unwrap_or_default();
@@ -172,6 +165,21 @@ impl Partition {
         }
         let reason = StopReason::ForeignWrite { expected, log_end: seen.log_end, source_offset };
         Err(Judgement::Ended(Ended::Stopped(reason)))
+    }
+
+    /// The reason to stop, where the target topic is no longer the one that was mirrored into.
+    pub(super) async fn recreated(&self, source_offset: SourceOffset) -> Result<Option<StopReason>, ClusterError> {
+        let (target, id) = (&self.services.target, self.assignment.target_topic_id);
+        let is_same = target::is_same_topic(target, &self.assignment.target, id).await?;
+        Ok((!is_same).then_some(StopReason::TargetRecreated { source_offset }))
+    }
+
+    pub(super) fn tell_of_loss(&self, acknowledged: TargetOffset, log_end: TargetOffset, again_from: SourceOffset) {
+        tracing::error!(
+            link = %self.services.settings.link, partition = %self.assignment.target, %acknowledged, %log_end,
+            %again_from, "the target lost acknowledged records; they are copied again"
+        );
+        self.services.measures.breach("lost_acknowledged");
     }
 
     /// All up to `log_end` is ours: the plan says which source records they are.

@@ -82,15 +82,8 @@ pub(super) async fn own_batches(
     from: TargetOffset,
     to: TargetOffset,
 ) -> Result<Vec<Landed>, ClusterError> {
-    let mut at = from.get();
-    let mut own = Vec::new();
-    while let Some(headers) = headers_from(target, partition, &mut at, to).await? {
-        let landed = headers.iter().filter(|header| {
-            let is_writer = header.producer_id == writer.0.0 && header.producer_epoch == writer.1.0;
-            is_writer && header.base_offset >= from.get() && header.last_offset() < to.get()
-        });
-        own.extend(landed.filter_map(Landed::of));
-    }
+    let mut own = walk(target, partition, writer, (from, to), None).await?.own;
+    own.retain(|landed| landed.target.plus(landed.length) <= to);
     Ok(own)
 }
 

@@ -87,6 +87,22 @@ offset!(
     TargetOffset
 );
 
+impl SourceOffset {
+    /// The same offset on the target: where a record lies there as long as offsets are preserved.
+    #[must_use]
+    pub const fn in_place(self) -> TargetOffset {
+        TargetOffset(self.0)
+    }
+}
+
+impl TargetOffset {
+    /// The same offset at the source: the record that belongs here as long as offsets are preserved.
+    #[must_use]
+    pub const fn in_place(self) -> SourceOffset {
+        SourceOffset(self.0)
+    }
+}
+
 /// A stretch of offsets where target minus source is constant: the records at
 /// `source .. source + length` are at `target .. target + length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -63,6 +63,15 @@ impl Sequence {
         Self(lower_31_bits(self.0 as u64 + count % SEQUENCES))
     }
 
+    /// The sequence `count` records before, wrapping likewise.
+    #[must_use]
+    pub const fn minus(self, count: u64) -> Self {
+        self.plus(SEQUENCES - count % SEQUENCES)
+    }
+
+    /// A distance of so many and more is one backwards: nothing is ever planned that far ahead.
+    pub const HALF: u64 = SEQUENCES / 2;
+
     /// How many records lie from `earlier` (inclusive) to this one (exclusive), in 0 .. 2^31.
     #[must_use]
     pub const fn distance_from(self, earlier: Self) -> u64 {

@@ -2,14 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
 use super::{Api, Call};
 use crate::emulator::groups::{Committed, Committer, Partition, code};
-use crate::emulator::state::State;
 
 pub(crate) struct OffsetCommit;
 
@@ -36,7 +33,12 @@ impl Api for OffsetCommit {
         for topic in &request.topics {
             let mut answers = Vec::with_capacity(topic.partitions.len());
             for partition in &topic.partitions {
-                let position = position(&mut state, &topic.name, partition, now_ms);
+                let position = state.position_to_keep(
+                    (&topic.name, partition.partition_index),
+                    (partition.committed_offset, partition.committed_leader_epoch),
+                    partition.committed_metadata.as_deref(),
+                    now_ms,
+                );
                 let outcome = position.and_then(|position| allowed.map(|()| positions.push(position)));
                 answers.push(
                     OffsetCommitResponsePartition::default()
@@ -51,24 +53,4 @@ impl Api for OffsetCommit {
         call.cluster.coordinators_changed();
         Some(OffsetCommitResponse::default().with_topics(topics))
     }
-}
-
-/// What is to be remembered of a partition, if there is such a one.
-fn position(
-    state: &mut State,
-    topic: &str,
-    partition: &OffsetCommitRequestPartition,
-    now_ms: i64,
-) -> Result<(Partition, Committed), ResponseError> {
-    let index = partition.partition_index;
-    state.partition_mut(topic, index).ok_or(ResponseError::UnknownTopicOrPartition)?;
-    let metadata = partition.committed_metadata.as_deref();
-    state.coordinators.groups.check_metadata(metadata)?;
-    let committed = Committed {
-        offset: partition.committed_offset,
-        leader_epoch: partition.committed_leader_epoch,
-        metadata: metadata.unwrap_or_default().to_owned(),
-        at: now_ms,
-    };
-    Ok(((topic.to_owned(), index), committed))
 }

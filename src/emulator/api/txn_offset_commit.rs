@@ -3,7 +3,6 @@
 use std::ops::RangeInclusive;
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestPartition;
 use kafka_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
@@ -30,7 +29,12 @@ impl Api for TxnOffsetCommit {
         for topic in &request.topics {
             let mut answers = Vec::with_capacity(topic.partitions.len());
             for partition in &topic.partitions {
-                let position = position(&mut state, &topic.name, partition, now_ms);
+                let position = state.position_to_keep(
+                    (&topic.name, partition.partition_index),
+                    (partition.committed_offset, partition.committed_leader_epoch),
+                    partition.committed_metadata.as_deref(),
+                    now_ms,
+                );
                 let outcome = position.and_then(|position| allowed.map(|()| positions.push(position)));
                 answers.push(
                     TxnOffsetCommitResponsePartition::default()
@@ -59,23 +63,4 @@ fn check(call: &Call, state: &mut State, request: &TxnOffsetCommitRequest, now_m
         is_transactional: true,
     };
     state.coordinators.groups.check_commit(&request.group_id, by, now_ms)
-}
-
-fn position(
-    state: &mut State,
-    topic: &str,
-    partition: &TxnOffsetCommitRequestPartition,
-    now_ms: i64,
-) -> Result<(Partition, Committed), ResponseError> {
-    let index = partition.partition_index;
-    state.partition_mut(topic, index).ok_or(ResponseError::UnknownTopicOrPartition)?;
-    let metadata = partition.committed_metadata.as_deref();
-    state.coordinators.groups.check_metadata(metadata)?;
-    let committed = Committed {
-        offset: partition.committed_offset,
-        leader_epoch: partition.committed_leader_epoch,
-        metadata: metadata.unwrap_or_default().to_owned(),
-        at: now_ms,
-    };
-    Ok(((topic.to_owned(), index), committed))
 }

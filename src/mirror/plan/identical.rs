@@ -8,9 +8,6 @@ use super::{LAST, Plan, cut};
 use crate::batch::SourceRun;
 use crate::types::{Run, Sequence, SourceOffset, TargetOffset};
 
-/// Further ahead than this no plan goes: such a distance is one backwards.
-const AHEAD_MAX: u64 = 1 << 30;
-
 impl Plan {
     /// A plan of records in rising order, the first of which has the sequence `first`. Runs that are not the same on
     /// both sides are refused; those of a former owner may be anything.
@@ -28,6 +25,11 @@ impl Plan {
         let mut plan = Self { runs, inherited, disputed: None, sequences: Some((first, inherited_first)) };
         plan.disputed = plan.first_dispute();
         Some(plan)
+    }
+
+    /// Nothing is planned; the next record has this sequence.
+    pub(in crate::mirror) fn nothing_from(sequence: Sequence) -> Self {
+        Self { sequences: Some((sequence, sequence)), ..Self::default() }
     }
 
     /// The sequences of the first records, ours and the former owner's.
@@ -69,8 +71,7 @@ impl Plan {
     /// What to expect where the source was scanned to `source` and nothing more is known: what the former owner
     /// planned, and behind it no hole.
     pub(in crate::mirror) fn expect_identical(&self, source: SourceOffset, length: u64) -> Vec<SourceRun> {
-        let Ok(target) = TargetOffset::new(source.get()) else { return Vec::new() };
-        let former = cut(&self.inherited, target, LAST);
+        let former = cut(&self.inherited, source.in_place(), LAST);
         let is_same = former.iter().all(|run| run.source.get() == run.target.get());
         let mut expected: Vec<SourceRun> = Vec::new();
         if is_same {
@@ -102,7 +103,7 @@ impl Plan {
             b = rest_of(their_run, common).or_else(|| theirs.next());
         }
         let to = counted(&self.runs, total.checked_sub(1)?, 1)
-            .and_then(|last| TargetOffset::new(last.first()?.source.plus(1).get()).ok())
+            .and_then(|last| Some(last.first()?.source.plus(1).in_place()))
             .or_else(|| self.runs.last().map(|run| run.target_end()));
         from.zip(to).filter(|(from, to)| from < to)
     }
@@ -118,7 +119,7 @@ fn rest_of(run: Run, passed: u64) -> Option<Run> {
 
 /// What is left of some runs behind their first `count` records.
 fn skipped(runs: &[Run], count: u64) -> Vec<Run> {
-    if count >= AHEAD_MAX {
+    if count >= Sequence::HALF {
         return Vec::new();
     }
     let mut left = count;
@@ -133,7 +134,7 @@ fn skipped(runs: &[Run], count: u64) -> Vec<Run> {
 
 /// `count` records behind the first `skip` ones; `None` when there are not so many.
 fn counted(runs: &[Run], skip: u64, count: u64) -> Option<Vec<SourceRun>> {
-    if skip >= AHEAD_MAX {
+    if skip >= Sequence::HALF {
         return None;
     }
     let (mut left, mut missing) = (skip, count);

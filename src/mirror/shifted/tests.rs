@@ -98,7 +98,7 @@ fn twice_or_more_than_planned_is_a_contradiction() {
 
 #[test]
 fn sequences_wrap() {
-    let last = SEQUENCES - 5;
+    let last = 2 * Sequence::HALF - 5;
     let expected = Expected { sequence: sequence(last), ..expected() };
     let own = [landed(120, last, 10)];
     assert_eq!(account(&expected, &seen(Some(4)), &whole(&own)), found(&own, 5));

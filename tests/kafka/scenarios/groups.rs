@@ -217,8 +217,9 @@ fn groups_are_told_without_the_source() {
     let here = member.leave();
     let log = read_topic(&source.side_door(), "burns").remove(&0).unwrap();
     let there = wait_synced(&daemon, "survivor", &positions);
-    // Records are stored every two seconds.
-    std::thread::sleep(Duration::from_secs(5));
+    wait_for("the stored group", RECOVERY, || {
+        is_stored(&target.side_door(), "burns", "survivor", &positions).then_some(())
+    });
     source.node(1).kill();
     daemon.restart_after_kill();
     let told = wait_for("the group without its source", RECOVERY, || {
@@ -237,6 +238,18 @@ fn groups_are_told_without_the_source() {
     let wanted: Vec<Identity> = log.iter().skip(here[&0].len()).take(30).map(Identity::of).collect();
     assert_eq!(identities(&member.leave())[..30], wanted[..]);
     daemon.stop();
+}
+
+/// Whether the state says of a group that it stands at these positions of the topic, which has the state's name, too.
+fn is_stored(bootstrap: &str, topic: &str, group: &str, positions: &BTreeMap<i32, i64>) -> bool {
+    let json = |bytes: Option<Vec<u8>>| serde_json::from_slice::<Value>(&bytes?).ok();
+    let records = read_topic(bootstrap, &format!("__causeway.{topic}")).into_values().flatten();
+    let mut of_group = records
+        .filter(|record| json(record.key.clone()).is_some_and(|key| key["type"] == "group" && key["group"] == group));
+    let Some(newest) = of_group.next_back().and_then(|record| json(record.value)) else { return false };
+    let stored = newest["positions"][topic].as_array().cloned().unwrap_or_default();
+    let told = stored.iter().filter_map(|one| Some((i32::try_from(one["p"].as_i64()?).ok()?, one["s"].as_i64()?)));
+    told.collect::<BTreeMap<i32, i64>>() == *positions
 }
 
 /// A thousand callers wait for one record, and all of them hear of it soon after it is there.

@@ -54,6 +54,9 @@ impl Default for WriterLimits {
     }
 }
 
+/// Unwritten for longer than this, state is worth a warning: a moved coordinator takes less.
+const UNWRITTEN_MAX: Duration = Duration::from_secs(10);
+
 /// Gives jobs to the writer's thread. Clones feed the same one.
 #[derive(Debug, Clone)]
 pub struct WriterHandle {
@@ -192,10 +195,16 @@ impl<T: Transactions> Writer<T> {
         let mut pending = batch;
         let mut why = String::from("no membership of the daemon group");
         let mut backoff = Backoff::new(Duration::from_millis(20), self.limits.retry_pause_max);
+        let began = Instant::now();
+        let mut is_told = false;
         loop {
             pending = answer_overdue(pending, &why);
             if self.stop.is_cancelled() {
                 return;
+            }
+            if !is_told && began.elapsed() > UNWRITTEN_MAX {
+                is_told = true;
+                tracing::warn!(reason = why, "state can't be written for some time; what depends on it waits");
             }
             let membership = self.ownership.membership();
             pending = answer_lost(pending);

@@ -22,8 +22,12 @@ use crate::relay::Relay;
 use crate::security::Security;
 
 const START_LIMIT: Duration = Duration::from_secs(90);
-/// Keeps a JVM's start short; the tests are bound by start-up, not by throughput.
-const QUICK_START: [&str; 3] = ["-Xmx300m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+/// Keeps a JVM's start short; the tests are bound by start-up, not by throughput. A broker whose memory is exhausted
+/// ends: one thread less, it would go on to answer, and never answer some.
+const QUICK_START: [&str; 4] =
+    ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"];
+/// What is told of a broker's log when a test fails.
+const TOLD_LINES: usize = 6;
 
 /// What kind of cluster to start.
 pub struct Options {
@@ -177,10 +181,19 @@ impl Cluster {
             if node.is_running() {
                 node.resume();
             } else {
+                eprintln!("broker {} has to be started again: {}", node.id, tail_of(&node.log, TOLD_LINES));
                 node.start();
             }
         }
         self.wait_ready();
+    }
+
+    /// Says on stderr how its brokers are.
+    pub fn tell(&self) {
+        for node in &self.nodes {
+            let is = if node.is_running() { "runs" } else { "does not run" };
+            eprintln!("broker {} {is}, {}: {}", node.id, node.log.display(), tail_of(&node.log, TOLD_LINES));
+        }
     }
 
     /// Waits until every broker is registered and answers.
@@ -200,12 +213,13 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell();
+        }
         for node in &self.nodes {
             node.kill();
         }
-        if std::thread::panicking() {
-            eprintln!("the files of this cluster are kept in {}", self.folder.display());
-        } else {
+        if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
@@ -370,6 +384,8 @@ fn properties(id: usize, ports: &[Ports], advertised: u16, home: &Path, options:
     set("default.replication.factor", copies);
     set("group.initial.rebalance.delay.ms", "0");
     set("auto.create.topics.enable", "false");
+    // 128 MB by default: more than half of such a broker's memory.
+    set("log.cleaner.dedupe.buffer.size", "16777216");
     set("controlled.shutdown.enable", if ports.len() > 1 { "true" } else { "false" });
     if let Some(security) = &options.security {
         all.extend(security.broker_properties(home));

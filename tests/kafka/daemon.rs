@@ -245,9 +245,24 @@ impl Daemon {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
+    /// Says on stderr how its links and partitions are.
+    fn tell(&self) {
+        let of_link = self.get(&format!("/v1/links/{LINK}"));
+        eprintln!("{} says of the link: {}", self.id, of_link.map_or(Value::Null, |(_, said)| said));
+        let topics = self.get(&format!("/v1/links/{LINK}/topics")).map_or(Value::Null, |(_, said)| said);
+        for topic in topics["topics"].as_array().into_iter().flatten() {
+            let name = &topic["source_topic"];
+            for partition in topic["partitions"].as_array().into_iter().flatten() {
+                let known = partition.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+                let told: Vec<String> = known.map(|(name, value)| format!("{name} {value}")).collect();
+                eprintln!("{name}: {}", told.join(", "));
+            }
+        }
+    }
+
     /// The end of its log.
     pub fn log_tail(&self) -> String {
-        tail_of(&self.log_file(), 40)
+        tail_of(&self.log_file(), 20)
     }
 
     fn log_file(&self) -> PathBuf {
@@ -261,6 +276,9 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if std::thread::panicking() && self.process.is_some() {
+            self.tell();
+        }
         self.kill();
         if std::thread::panicking() {
             eprintln!("the log of {} is kept in {}; it ends:\n{}", self.id, self.folder.display(), self.log_tail());

@@ -58,6 +58,15 @@ struct Shared {
     _turn: MutexGuard<'static, ()>,
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.source.tell();
+            self.target.tell();
+        }
+    }
+}
+
 /// The shared clusters, in good health.
 fn shared() -> Shared {
     static TURN: Mutex<()> = Mutex::new(());

@@ -7,6 +7,7 @@
 
 mod form;
 mod handle;
+mod hanging;
 mod keeper;
 mod open;
 mod reader;

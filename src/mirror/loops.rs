@@ -3,7 +3,7 @@
 //! Owns: the ids found in the state topics on the source, and the ids that are in none of them.
 //! Promises: an answer is given only after every state topic on the source was read to an end that lies behind the
 //! batch in question, and then stays true: a link stores its producer id before it first uses it, keeps it for ever,
-//! and nobody else ever gets it.
+//! and nobody else ever gets it. Where its batches came from is not known for certain while `has_unread`.
 //! Does not know: batches, partitions of the data path.
 //!
 //! A batch of a link from our target is left out, unless the topic that it came from is gone there: `origins` tells
@@ -24,6 +24,9 @@ mod states;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use self::known::Known;
 pub use self::origins::Origin;
@@ -34,12 +37,28 @@ use self::states::States;
 use crate::cluster::{Cluster, ClusterError};
 use crate::types::{SourceOffset, TopicName, TopicPartition};
 
+/// For how long an open transaction on an opposite link's state topic is waited for. Daemons' transactions end within
+/// 10 s.
+const OPEN_TRANSACTION_MAX: Duration = Duration::from_secs(30);
+/// Between looks whether it has ended.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Says that something at a place can't be read.
+type Complain = dyn Fn(&str, String) -> ClusterError + Send + Sync;
+
 /// The producer ids of links at the source. Clones share what they know.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SourceProducers {
     known: Arc<Known>,
     origins: Arc<Origins>,
     rounds: Arc<Rounds>,
+    complain: Arc<Complain>,
+}
+
+impl std::fmt::Debug for SourceProducers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SourceProducers").field("known", &self.known).finish_non_exhaustive()
+    }
 }
 
 impl SourceProducers {
@@ -53,11 +72,13 @@ impl SourceProducers {
         let known = Arc::new(Known::default());
         let origins = Arc::new(Origins::default());
         let reader = Arc::new(Reader::new(source, target_cluster_id, Arc::clone(&known), Arc::clone(&origins)));
+        let of_complaints = Arc::clone(&reader);
+        let complain = Arc::new(move |place: &str, reason| of_complaints.unreadable(place, reason));
         let rounds = Rounds::new(move || {
             let reader = Arc::clone(&reader);
             Box::pin(async move { reader.read_on().await })
         });
-        Self { known, origins, rounds: Arc::new(rounds) }
+        Self { known, origins, rounds: Arc::new(rounds), complain }
     }
 
     /// Reads the state topics on the source to their end. A link must not start before this succeeded.
@@ -79,6 +100,27 @@ impl SourceProducers {
         }
         self.rounds.round().await?;
         Ok(self.known.settle(producer_id))
+    }
+
+    /// Whether the link with this producer id has stored more than could be read the last time.
+    #[must_use]
+    pub fn has_unread(&self, producer_id: i64) -> bool {
+        self.origins.unread(producer_id).is_some()
+    }
+
+    /// Reads all that the link with this producer id has stored by now. A transaction that is open there is waited for,
+    /// some 30 s.
+    pub async fn read_all_of(&self, producer_id: i64) -> Result<(), ClusterError> {
+        let since = Instant::now();
+        loop {
+            self.rounds.round().await?;
+            let Some((partition, at)) = self.origins.unread(producer_id) else { return Ok(()) };
+            if since.elapsed() > OPEN_TRANSACTION_MAX {
+                let reason = format!("a transaction has been open at offset {at} for too long");
+                return Err((self.complain)(&partition.to_string(), reason));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Where a batch of a link from our target came from: which life of the target's topic `origin_topic`, by what was

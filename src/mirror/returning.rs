@@ -32,15 +32,17 @@ pub(super) struct Freshness {
 impl Stream<'_> {
     /// Whether a batch of a link from our target must go back there.
     pub(super) async fn goes_back(&mut self, header: &BatchHeader, freshness: &mut Freshness) -> bool {
-        if !self.is_origin_gone(header) {
+        let has_unread = self.partition.services.loops.has_unread(header.producer_id);
+        if !has_unread && !self.is_origin_gone(header) {
             return false;
         }
-        let is_current = if let Some(is_current) = freshness.is_target_current {
-            is_current
-        } else {
-            let is_current = self.read_again().await;
-            freshness.is_target_current = Some(is_current);
-            is_current
+        let is_current = match freshness.is_target_current {
+            Some(is_current) if !has_unread => is_current,
+            Some(_) | None => {
+                let is_current = self.read_again(header.producer_id).await;
+                freshness.is_target_current = Some(is_current);
+                is_current
+            }
         };
         is_current && self.is_origin_gone(header)
     }
@@ -59,12 +61,12 @@ impl Stream<'_> {
         }
     }
 
-    /// Reads what opposite links stored, and then which life the target's topic has.
-    async fn read_again(&mut self) -> bool {
+    /// Reads what the opposite link stored, and then which life the target's topic has.
+    async fn read_again(&mut self, producer_id: i64) -> bool {
         let partition = self.partition;
         let (assignment, services) = (&partition.assignment, &partition.services);
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-        while let Err(error) = services.loops.read().await {
+        while let Err(error) = services.loops.read_all_of(producer_id).await {
             partition.wait_out_source(&error, &mut backoff).await;
         }
         loop {

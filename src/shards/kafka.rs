@@ -1,5 +1,6 @@
 //! The rdkafka side of the traits.
 
+mod bounded;
 mod context;
 mod member;
 mod poster;

@@ -1,5 +1,7 @@
 //! The port onto a transactional producer.
 
+use std::sync::Arc;
+
 /// A record for the partition `shard` of the state topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -59,7 +61,7 @@ pub trait Transactions {
     /// Waits until every record of this transaction is acknowledged, and tells how far each shard has come.
     fn flush(&mut self) -> Result<Vec<StateOffset>, Failure>;
     /// Adds the offsets to the transaction under the proof. This is what a deposed member fails at.
-    fn send_offsets(&mut self, offsets: &[StateOffset], proof: &Self::Proof) -> Result<(), Failure>;
+    fn send_offsets(&mut self, offsets: &[StateOffset], proof: &Arc<Self::Proof>) -> Result<(), Failure>;
     /// Commits.
     fn commit(&mut self) -> Result<(), Failure>;
     /// Aborts.

@@ -12,6 +12,9 @@ use super::{Key, Lease, ShardEvent, TakeoverRecord, Value, View, Write};
 use crate::shards::{Grant, JobError, Ownership, WriterHandle};
 use crate::tasks::{Backoff, TaskGroup};
 
+/// After this a takeover record that was committed is written again.
+const READ_BACK_MAX: Duration = Duration::from_mins(1);
+
 /// Turns what the ownership says into shard events.
 pub(super) struct Keeper {
     pub(super) daemon_id: String,
@@ -136,11 +139,25 @@ async fn take_over(
     }
     join_all(reading.into_iter().map(|(grant, nonce)| async move {
         tokio::select! {
-            () = read_to_takeover(view, grant.shard(), nonce) => drop(taken.send(grant).await),
+            () = read_back(view, &grant, nonce, writer, daemon_id) => drop(taken.send(grant).await),
             () = grant.lost() => {}
         }
     }))
     .await;
+}
+
+/// Waits for the takeover record. One that does not come is written again: its transaction may have hung, and have been
+/// ended as one that was nobody's.
+async fn read_back(view: &View, grant: &Grant, nonce: Uuid, writer: &WriterHandle, daemon_id: &str) {
+    let shard = grant.shard();
+    while tokio::time::timeout(READ_BACK_MAX, read_to_takeover(view, shard, nonce)).await.is_err() {
+        tracing::warn!(shard, "the takeover of a shard can't be read back: something holds back its readers");
+        if let Some((grant, records)) = takeover_part(grant, nonce, daemon_id)
+            && let Err(JobError::Unavailable(reason)) = writer.write(grant, records).await
+        {
+            tracing::warn!(shard, reason, "the takeover of a shard can't be written again yet");
+        }
+    }
 }
 
 fn takeover_part(grant: &Grant, nonce: Uuid, daemon_id: &str) -> Option<(Grant, Vec<crate::shards::Record>)> {

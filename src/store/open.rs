@@ -8,12 +8,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::handle::Inner;
+use super::hanging::Hanging;
 use super::keeper::Keeper;
 use super::reader::Reader;
 use super::topic::{Presence, StateTopic};
 use super::{Settings, ShardEvent, Store, StoreError, View};
 use crate::shards::{
-    Access, KafkaMember, KafkaTransactions, MemberSettings, MembershipEnd, Ownership, Poster, WriterHandle,
+    Access, Grant, KafkaMember, KafkaTransactions, MemberSettings, MembershipEnd, Ownership, Poster, WriterHandle,
     WriterLimits, WriterMeasures, WriterSettings, keep_membership, run_writer,
 };
 use crate::tasks::TaskGroup;
@@ -31,6 +32,11 @@ pub(super) fn topic_name(group: &str) -> String {
     format!("__causeway.{group}")
 }
 
+/// What the ids that state is written with begin with.
+pub(super) fn transactional_id(group: &str, daemon_id: &str) -> String {
+    format!("causeway-{group}-{daemon_id}")
+}
+
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -42,7 +48,7 @@ pub(super) async fn open(
 ) -> Result<(Store, mpsc::Receiver<ShardEvent>), StoreError> {
     let topic = topic_name(&settings.group);
     let name = TopicName::new(&topic).map_err(|error| StoreError::Unusable(error.to_string()))?;
-    let mut state_topic = StateTopic::new(settings.client.clone(), name, settings.topic_id);
+    let mut state_topic = StateTopic::new(settings.client.clone(), name.clone(), settings.topic_id);
     // Our own client comes first: its errors name broker and cause, librdkafka's would come later, as time-outs.
     let was_created = state_topic.ensure().await?;
 
@@ -72,6 +78,7 @@ pub(super) async fn open(
     parts.start_member()?;
     let events = parts.start_keeper();
     parts.start_watch(state_topic);
+    parts.start_mending(name);
     Ok((store, events))
 }
 
@@ -133,7 +140,7 @@ impl Parts<'_> {
             // id it would hold back everybody's reading, and so the takeover, until its time-out (16 to 18 s measured,
             // against 2 s). It is no lease: a daemon of the same name that still runs takes the id back until its
             // membership tells it that it is fenced, but commits nothing.
-            transactional_id: format!("causeway-{group}-{daemon_id}"),
+            transactional_id: transactional_id(group, daemon_id),
             transaction_timeout: TRANSACTION_TIMEOUT,
         });
         let (ownership, stop) = (Arc::clone(&self.inner.ownership), self.inner.tasks.token());
@@ -207,6 +214,22 @@ impl Parts<'_> {
                         return;
                     }
                     complaint => was_bad = complaint.is_some(),
+                }
+            }
+        });
+    }
+
+    /// Ends transactions that hang in our shards.
+    fn start_mending(&self, topic: TopicName) {
+        let (client, group) = (self.settings.client.clone(), self.settings.group.clone());
+        let mut hanging = Hanging::new(client, topic, group, self.inner.view.clone());
+        let ownership = Arc::clone(&self.inner.ownership);
+        self.inner.tasks.spawn_until_stopped("state topic mending", async move {
+            loop {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+                let shards: Vec<i32> = ownership.grants().iter().map(Grant::shard).collect();
+                if let Err(error) = hanging.look(&shards).await {
+                    tracing::debug!(%error, "the state topic can't be looked at for hanging transactions");
                 }
             }
         });

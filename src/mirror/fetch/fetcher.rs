@@ -30,6 +30,11 @@ const WAIT_IN_HURRY: Duration = Duration::from_millis(10);
 const HURRY_FOR: Duration = Duration::from_secs(2);
 /// How often to look whether partitions held back by the rate limit may go on.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// A response with fewer bytes than this is a trickle.
+const TRICKLE_BYTES: usize = 64 << 10;
+/// The least time between two requests of a trickle: a thousand small requests a second would cost either broker
+/// more than the records do. A record that comes alone does not wait, for its request was sent long before.
+const TRICKLE_PACE: Duration = Duration::from_millis(4);
 /// A connection without partitions is kept so long.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 /// Sending a last request over an idle connection takes no longer.
@@ -264,6 +269,9 @@ impl<S: Source> Fetcher<S> {
             self.metrics.seconds.record(began.elapsed().as_secs_f64());
             self.metrics.bytes.increment(u64::try_from(intake.bytes).unwrap_or(u64::MAX));
             self.common.pace.spend(intake.bytes);
+            if intake.bytes < TRICKLE_BYTES {
+                self.muted_until = self.muted_until.max(began + TRICKLE_PACE);
+            }
         }
     }
 

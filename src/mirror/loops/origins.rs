@@ -27,6 +27,8 @@ struct Inner {
     /// The target topic, by link and source topic.
     topics: HashMap<(Link, TopicName), TopicName>,
     positions: HashMap<(Link, TopicName, PartitionIndex), Life>,
+    /// Partitions of state topics that could not be read to their end, and the open transaction before which.
+    open: HashMap<TopicPartition, i64>,
 }
 
 /// The life of the topic that a link copies from, and from where on in its target topic.
@@ -74,6 +76,22 @@ impl Origins {
             }
             (_, _) => {}
         }
+    }
+
+    /// Notes before which open transaction reading a partition of a state topic ended, if before one.
+    pub(super) fn note_open(&self, state_partition: &TopicPartition, at: Option<i64>) {
+        let mut inner = self.lock();
+        match at {
+            Some(at) => drop(inner.open.insert(state_partition.clone(), at)),
+            None => drop(inner.open.remove(state_partition)),
+        }
+    }
+
+    /// What the link with this producer id stored, and what is not known of it yet: behind which open transaction.
+    pub(super) fn unread(&self, producer_id: i64) -> Option<(TopicPartition, i64)> {
+        let inner = self.lock();
+        let (state_topic, _) = inner.links.get(&producer_id)?;
+        inner.open.iter().find(|(at, _)| at.topic == *state_topic).map(|(at, offset)| (at.clone(), *offset))
     }
 
     /// Where a batch of a link from our target came from, which is at an offset of a partition of the source.

@@ -1,21 +1,24 @@
 //! Reading the state topics on the source for the producer ids of links.
 //!
 //! Owns: how far each partition was read.
-//! Promises: when a read succeeds, every link record that was committed before it began has been seen.
+//! Promises: when a read succeeds, every link record that was committed before it began has been seen; of what else was
+//! stored, all but what lies behind a transaction that is still open, and where that is so is noted.
 //! Does not know: who asks, and why.
+//!
+//! Behind an open transaction links are read all the same: a producer id that a link stored, or meant to store, is no
+//! application's, whatever becomes of the transaction. To wait for its end would let a transaction that never ends, in
+//! any group's state topic, hold up every link.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use tokio::time::Instant;
 
 use super::known::Known;
 use super::origins::Origins;
 use super::states::States;
 use crate::batch::{AbortedFilter, Admission, RawBatch, decode, split};
-use crate::cluster::{ClusterError, FetchedOnce};
+use crate::cluster::{ClusterError, FetchedOnce, Isolation};
 use crate::store::{Key, Value, parse};
 use crate::types::{TopicId, TopicName, TopicPartition};
 
@@ -25,10 +28,6 @@ const CODE_OUT_OF_RANGE: i16 = 1;
 const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
 /// A state topic has dozens of partitions, and the source can be far away.
 const PARTITIONS_AT_ONCE: usize = 8;
-/// For how long an open transaction on a state topic is waited for. Daemons' transactions end within 10 s.
-const OPEN_TRANSACTION_MAX: Duration = Duration::from_secs(30);
-/// Between looks whether it has ended.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// See the module.
 pub(super) struct Reader<S> {
@@ -49,6 +48,11 @@ struct Position {
 impl<S: States> Reader<S> {
     pub(super) fn new(states: S, target_cluster_id: String, known: Arc<Known>, origins: Arc<Origins>) -> Self {
         Self { states, target_cluster_id, known, origins, positions: Mutex::default() }
+    }
+
+    /// An error that says that something at this place can't be read.
+    pub(super) fn unreadable(&self, place: &str, reason: String) -> ClusterError {
+        self.states.unreadable(place, reason)
     }
 
     /// Reads all state topics from where they were read to before, up to their high watermarks of now.
@@ -89,9 +93,9 @@ impl<S: States> Reader<S> {
             Some(position) => position.next,
             None => self.states.log_start(partition).await?,
         };
-        let mut waiting_since = None;
+        let mut open_at = None;
         while next < end {
-            let fetched = match self.states.fetch(partition, next).await {
+            let fetched = match self.states.fetch(partition, next, Isolation::ReadCommitted).await {
                 Ok(fetched) => fetched,
                 // Compaction and retention may pass us by: what is gone was not needed.
                 Err(error) if error.code() == Some(CODE_OUT_OF_RANGE) => {
@@ -108,23 +112,44 @@ impl<S: States> Reader<S> {
             let reached = self.take(partition, next, fetched, source_cluster_id)?;
             if reached > next {
                 next = reached;
-                waiting_since = None;
                 self.positions().insert(partition.clone(), Position { topic_id, next });
             } else if last_stable >= end {
                 // Nothing is left between here and the end.
                 next = end;
             } else {
-                // A record can be committed behind a transaction that is still open, and can't be read before that
-                // one ends.
-                let since = *waiting_since.get_or_insert_with(Instant::now);
-                if since.elapsed() > OPEN_TRANSACTION_MAX {
-                    let reason = format!("a transaction has been open at offset {last_stable} for too long");
-                    return Err(self.states.unreadable(&partition.to_string(), reason));
-                }
-                tokio::time::sleep(PAUSE).await;
+                self.read_undecided(partition, next, end, source_cluster_id).await?;
+                open_at = Some(last_stable);
+                break;
             }
         }
+        self.origins.note_open(partition, open_at);
         self.positions().insert(partition.clone(), Position { topic_id, next });
+        Ok(())
+    }
+
+    /// Reads links behind an open transaction.
+    async fn read_undecided(
+        &self,
+        partition: &TopicPartition,
+        from: i64,
+        end: i64,
+        source_cluster_id: &str,
+    ) -> Result<(), ClusterError> {
+        let unreadable = |reason: String| self.states.unreadable(&partition.to_string(), reason);
+        let mut next = from;
+        while next < end {
+            let fetched = self.states.fetch(partition, next, Isolation::ReadUncommitted).await?;
+            let before = next;
+            for batch in split(fetched.records).map_err(|error| unreadable(error.to_string()))? {
+                if !batch.header.is_control() {
+                    self.take_batch(None, &batch, source_cluster_id, &partition.topic).map_err(unreadable)?;
+                }
+                next = next.max(batch.header.last_offset().saturating_add(1));
+            }
+            if next == before {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -149,7 +174,10 @@ impl<S: States> Reader<S> {
                 continue;
             }
             match admission {
-                Admission::Data => self.take_batch(&partition.topic, &batch, source_cluster_id).map_err(unreadable)?,
+                Admission::Data => {
+                    let origins = Some(&*self.origins);
+                    self.take_batch(origins, &batch, source_cluster_id, &partition.topic).map_err(unreadable)?;
+                }
                 Admission::Control | Admission::Aborted => {}
             }
             next = next.max(last.saturating_add(1));
@@ -157,7 +185,14 @@ impl<S: States> Reader<S> {
         Ok(next)
     }
 
-    fn take_batch(&self, state_topic: &TopicName, batch: &RawBatch, source_cluster_id: &str) -> Result<(), String> {
+    /// Without `origins`, only links are taken in: the rest of the batch may not have been committed.
+    fn take_batch(
+        &self,
+        origins: Option<&Origins>,
+        batch: &RawBatch,
+        source_cluster_id: &str,
+        state_topic: &TopicName,
+    ) -> Result<(), String> {
         batch.verify_crc().map_err(|error| error.to_string())?;
         let records = decode(batch, DECOMPRESSED_BYTES_MAX).map_err(|error| error.to_string())?;
         for record in records {
@@ -169,7 +204,7 @@ impl<S: States> Reader<S> {
                 Some((key @ (Key::Topic { .. } | Key::Position { .. }), _)) => {
                     let value = parse(record.key.as_deref().unwrap_or_default(), record.value.as_deref());
                     let value = value.ok().flatten().and_then(|(_, value)| value);
-                    self.origins.note(state_topic, &key, value.as_ref());
+                    origins.inspect(|origins| origins.note(state_topic, &key, value.as_ref()));
                     continue;
                 }
                 Some(_) | None => continue,

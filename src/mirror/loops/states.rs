@@ -31,11 +31,12 @@ pub(super) trait States: Send + Sync + 'static {
         partitions: &[TopicPartition],
     ) -> impl Future<Output = Result<Offsets, ClusterError>> + Send;
     fn log_start(&self, partition: &TopicPartition) -> impl Future<Output = Result<i64, ClusterError>> + Send;
-    /// `read_committed`.
+    /// Some batches from there on.
     fn fetch(
         &self,
         partition: &TopicPartition,
         from: i64,
+        isolation: Isolation,
     ) -> impl Future<Output = Result<FetchedOnce, ClusterError>> + Send;
     /// An error that says that something at this place can't be read.
     fn unreadable(&self, place: &str, reason: String) -> ClusterError;
@@ -74,8 +75,13 @@ impl States for Cluster {
         }
     }
 
-    async fn fetch(&self, partition: &TopicPartition, from: i64) -> Result<FetchedOnce, ClusterError> {
-        self.fetch_once(partition, from, READ_BYTES, Isolation::ReadCommitted).await
+    async fn fetch(
+        &self,
+        partition: &TopicPartition,
+        from: i64,
+        isolation: Isolation,
+    ) -> Result<FetchedOnce, ClusterError> {
+        self.fetch_once(partition, from, READ_BYTES, isolation).await
     }
 
     fn unreadable(&self, place: &str, reason: String) -> ClusterError {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::states::Offsets;
 use super::*;
 use crate::batch::{Codec, Record, encode_batch};
-use crate::cluster::FetchedOnce;
+use crate::cluster::{FetchedOnce, Isolation};
 use crate::types::{ClusterName, PartitionIndex, TopicId, TopicName, TopicPartition};
 use crate::wire::WireError;
 
@@ -85,7 +85,12 @@ impl States for Fake {
         Ok(self.0.logs.lock().unwrap()[partition].start)
     }
 
-    async fn fetch(&self, partition: &TopicPartition, from: i64) -> Result<FetchedOnce, ClusterError> {
+    async fn fetch(
+        &self,
+        partition: &TopicPartition,
+        from: i64,
+        isolation: Isolation,
+    ) -> Result<FetchedOnce, ClusterError> {
         let logs = self.0.logs.lock().unwrap();
         let log = &logs[partition];
         if from < log.start {
@@ -102,7 +107,8 @@ impl States for Fake {
         let last_stable = log.stable.unwrap_or(high_watermark);
         // Two batches at a time.
         let index = |offset: i64| usize::try_from(offset - log.start).unwrap();
-        let end = (from + 2).min(last_stable).max(from);
+        let readable = if isolation == Isolation::ReadCommitted { last_stable } else { high_watermark };
+        let end = (from + 2).min(readable).max(from);
         let records = Bytes::from(log.batches[index(from)..index(end)].concat());
         Ok(FetchedOnce { records, high_watermark, last_stable, log_start: log.start, aborted: Vec::new() })
     }
@@ -182,22 +188,28 @@ async fn an_abandoned_read_does_not_block_the_next() {
     assert!(producers.is_from_target(7).await.unwrap());
 }
 
+/// Nobody waits for what may never end; only who must know what a link stored does.
 #[tokio::test(start_paused = true)]
-async fn a_record_behind_an_open_transaction_is_waited_for() {
+async fn links_are_found_behind_an_open_transaction_and_the_rest_is_waited_for() {
     let fake = Fake::default();
     let at = partition("__causeway.a", 0);
     fake.append(&at, r#"{"type":"daemon","id":"d"}"#, None);
     fake.append_link(&at, "T", "S", 7);
+    fake.append(&partition("__causeway.b", 0), r#"{"type":"daemon","id":"d"}"#, None);
     fake.0.logs.lock().unwrap().get_mut(&at).unwrap().stable = Some(1);
     let producers = producers(&fake);
-    let error = producers.is_from_target(7).await.unwrap_err();
+    assert!(!producers.is_from_target(8).await.unwrap());
+    assert_eq!(producers.known(7), Some(true));
+    assert!(producers.has_unread(7) && !producers.has_unread(8));
+    let error = producers.read_all_of(7).await.unwrap_err();
     assert!(error.to_string().contains("transaction has been open at offset 1"), "{error}");
     let ending = async {
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
         fake.0.logs.lock().unwrap().get_mut(&at).unwrap().stable = None;
     };
-    let (answer, ()) = tokio::join!(producers.is_from_target(7), ending);
-    assert!(answer.unwrap());
+    let (read, ()) = tokio::join!(producers.read_all_of(7), ending);
+    read.unwrap();
+    assert!(!producers.has_unread(7));
 }
 
 #[tokio::test(start_paused = true)]

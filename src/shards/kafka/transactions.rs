@@ -13,6 +13,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 
+use super::bounded::Bounded;
 use super::context::{Access, log_line};
 use crate::shards::{Failure, Record, StateOffset, Transactions};
 
@@ -101,9 +102,10 @@ impl ProducerContext for DeliveryContext {
 /// transaction at a time, and it is settled before the other begins.
 pub struct KafkaTransactions {
     settings: WriterSettings,
-    in_turn: Option<BaseProducer<DeliveryContext>>,
-    other: Option<BaseProducer<DeliveryContext>>,
+    in_turn: Option<Arc<BaseProducer<DeliveryContext>>>,
+    other: Option<Arc<BaseProducer<DeliveryContext>>>,
     context: DeliveryContext,
+    bounded: Bounded,
     sent: usize,
     /// How far each shard was written. An acknowledged offset below it belongs to another life of the topic.
     written: BTreeMap<i32, i64>,
@@ -117,6 +119,10 @@ impl std::fmt::Debug for KafkaTransactions {
 
 /// `BaseProducer::poll` always takes its whole time-out, and `BaseProducer::flush` polls for 100 ms.
 const POLL: Duration = Duration::from_millis(1);
+/// How much longer than it was told a call may take.
+const RETURN_MAX: Duration = Duration::from_secs(2);
+/// Idle connections are closed after this, and that makes librdkafka look whether what it waits for is elsewhere.
+const IDLE_MAX_MS: &str = "15000";
 /// Long enough to handle the events of a new producer.
 const TOKEN_POLL: Duration = Duration::from_millis(50);
 
@@ -125,27 +131,37 @@ impl KafkaTransactions {
     #[must_use]
     pub fn new(settings: WriterSettings) -> Self {
         let context = DeliveryContext::new(&settings.access);
-        Self { settings, in_turn: None, other: None, context, sent: 0, written: BTreeMap::new() }
+        let (bounded, written) = (Bounded::default(), BTreeMap::new());
+        Self { settings, in_turn: None, other: None, context, bounded, sent: 0, written }
     }
 
-    fn producer(&self) -> Result<&BaseProducer<DeliveryContext>, Failure> {
+    fn producer(&self) -> Result<&Arc<BaseProducer<DeliveryContext>>, Failure> {
         self.in_turn.as_ref().ok_or_else(|| Failure::Broken("not open".to_owned()))
     }
 
-    /// Repeats a call that librdkafka lets us resume, until the transaction's time is over.
+    /// Repeats a call that librdkafka lets us resume, until the transaction's time is over. A call that does not return
+    /// by then is left behind, and the producer with it.
     fn resume(
         &self,
-        call: impl Fn(&BaseProducer<DeliveryContext>, Duration) -> Result<(), KafkaError>,
+        name: &str,
+        call: impl Fn(&BaseProducer<DeliveryContext>, Duration) -> Result<(), KafkaError> + Send + 'static,
     ) -> Result<(), Failure> {
-        let producer = self.producer()?;
-        let deadline = Instant::now() + self.settings.transaction_timeout;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match call(producer, left.max(Duration::from_millis(100))) {
-                Ok(()) => return Ok(()),
-                Err(error) if is_resumable(&error) && !left.is_zero() => producer.poll(POLL),
-                Err(error) => return Err(self.classify(&error)),
+        let producer = Arc::clone(self.producer()?);
+        let limit = self.settings.transaction_timeout;
+        let deadline = Instant::now() + limit;
+        let repeated = move || {
+            loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                match call(&producer, left.max(Duration::from_millis(100))) {
+                    Err(error) if is_resumable(&error) && !left.is_zero() => producer.poll(POLL),
+                    result => return result,
+                }
             }
+        };
+        match self.bounded.call(limit + RETURN_MAX, repeated) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(self.classify(&error)),
+            None => Err(Failure::Broken(format!("{name} did not return within {limit:?}"))),
         }
     }
 
@@ -159,6 +175,7 @@ impl KafkaTransactions {
             .set("transaction.timeout.ms", &timeout_ms)
             .set("message.timeout.ms", &timeout_ms)
             .set("socket.timeout.ms", &timeout_ms)
+            .set("connections.max.idle.ms", IDLE_MAX_MS)
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "0")
@@ -213,9 +230,12 @@ impl Transactions for KafkaTransactions {
     fn open(&mut self) -> Result<(), Failure> {
         // The former producers first: two with one transactional id would fence each other.
         (self.in_turn, self.other) = (None, None);
+        if self.bounded.is_exhausted() {
+            return Err(Failure::Retry("too many calls into librdkafka have not returned".to_owned()));
+        }
         self.context = DeliveryContext::new(&self.settings.access);
         let (first, second) = (self.make("a")?, self.make("b")?);
-        (self.in_turn, self.other) = (Some(first), Some(second));
+        (self.in_turn, self.other) = (Some(Arc::new(first)), Some(Arc::new(second)));
         Ok(())
     }
 
@@ -287,13 +307,16 @@ impl Transactions for KafkaTransactions {
         }
     }
 
-    fn send_offsets(&mut self, offsets: &[StateOffset], proof: &Self::Proof) -> Result<(), Failure> {
+    fn send_offsets(&mut self, offsets: &[StateOffset], proof: &Arc<Self::Proof>) -> Result<(), Failure> {
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for offset in offsets {
             list.add_partition_offset(&self.settings.topic, offset.shard, Offset::Offset(offset.next))
                 .map_err(|error| classify(&error))?;
         }
-        self.resume(|producer, left| producer.send_offsets_to_transaction(&list, proof, left))?;
+        let proof = Arc::clone(proof);
+        self.resume("sending offsets to the transaction", move |producer, left| {
+            producer.send_offsets_to_transaction(&list, &proof, left)
+        })?;
         for offset in offsets {
             self.written.insert(offset.shard, offset.next);
         }
@@ -301,11 +324,11 @@ impl Transactions for KafkaTransactions {
     }
 
     fn commit(&mut self) -> Result<(), Failure> {
-        self.resume(Producer::commit_transaction)
+        self.resume("committing", Producer::commit_transaction)
     }
 
     fn abort(&mut self) -> Result<(), Failure> {
-        self.resume(Producer::abort_transaction)
+        self.resume("aborting", Producer::abort_transaction)
     }
 
     fn tend(&mut self) {

@@ -112,10 +112,10 @@ impl Transactions for Fake {
         Ok(offsets.into_iter().map(|(shard, next)| StateOffset { shard, next }).collect())
     }
 
-    fn send_offsets(&mut self, _offsets: &[StateOffset], proof: &u32) -> Result<(), Failure> {
+    fn send_offsets(&mut self, _offsets: &[StateOffset], proof: &Arc<u32>) -> Result<(), Failure> {
         let cluster = self.step(Step::Offsets)?;
         assert!(cluster.is_flushed, "a record could land behind the successor's");
-        if *proof == cluster.generation { Ok(()) } else { Err(Failure::Refused(format!("generation {proof}"))) }
+        if **proof == cluster.generation { Ok(()) } else { Err(Failure::Refused(format!("generation {proof}"))) }
     }
 
     fn commit(&mut self) -> Result<(), Failure> {

@@ -39,7 +39,7 @@ impl Transactions for Committed {
         Ok(self.open.iter().map(|record| StateOffset { shard: record.shard, next: 1 }).collect())
     }
 
-    fn send_offsets(&mut self, _offsets: &[StateOffset], _proof: &u32) -> Result<(), Failure> {
+    fn send_offsets(&mut self, _offsets: &[StateOffset], _proof: &Arc<u32>) -> Result<(), Failure> {
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 //! Does not know: the configuration file, the commands, the running daemon.
 
 mod acls;
+mod groups;
 mod link;
 mod reach;
 mod report;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 pub use acls::acls;
 pub use report::{Finding, Level, Report};
 
-use crate::selection::Selection;
+use crate::selection::{GroupSelection, Selection};
 use crate::types::{ClusterName, LinkName, TopicName};
 use crate::wire;
 
@@ -39,6 +40,8 @@ pub struct LinkPlan {
     pub target: ClusterPlan,
     /// What it mirrors.
     pub selection: Selection,
+    /// Which consumer groups are synchronised.
+    pub groups: GroupSelection,
     /// Whether offsets are to be the same on both sides.
     pub are_offsets_preserved: bool,
     /// The topic on the target that keeps the state.

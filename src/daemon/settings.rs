@@ -45,6 +45,7 @@ pub fn preflight(config: &Config) -> Result<preflight::Plan, InvalidName> {
             source: cluster(&link.source)?,
             target: cluster(&link.target)?,
             selection: link.topics.clone(),
+            groups: link.groups.clone(),
             are_offsets_preserved: mirror_offsets(link).is_preserved(),
             state_topic: state_topic.clone(),
             group: config.daemon.group.clone(),

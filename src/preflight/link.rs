@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::LinkPlan;
 use super::acls::{self, CHANGE_ACLS, MIRRORMAKER_TOPIC, SEE_ACLS, SOURCE_TOPIC, STATE_TOPICS, TARGET_TOPIC};
+use super::groups;
 use super::reach::{Reached, Role, about};
 use super::report::{Report, list};
 use super::rights::{self, asked};
@@ -36,6 +37,10 @@ pub(super) async fn check(link: &LinkPlan, source: Option<&Reached>, target: Opt
     if let Some(source) = source {
         check_source(link, source, at_source.as_ref(), &names, report).await;
     }
+    let selected_groups = match source {
+        Some(source) => groups::check_source(link, source, report).await,
+        None => Vec::new(),
+    };
     let Some(target) = target else { return };
     let about_target = about(&link.target, Role::Target);
     let asked = asked(&link.target, target, &about_target);
@@ -49,6 +54,7 @@ pub(super) async fn check(link: &LinkPlan, source: Option<&Reached>, target: Opt
     if link.extras.is_protecting {
         report.ok(&about_target, "`protect` binds everybody but super users of the brokers, whom no ACL binds");
     }
+    groups::check_target(link, asked, &selected_groups, report).await;
     if link.are_offsets_preserved && !targets.is_empty() {
         rights::for_same_offsets(asked, &targets, report).await;
     }

@@ -23,6 +23,7 @@ fn link(entries: Vec<Entry>, source: ClusterPlan, target: ClusterPlan) -> Plan {
         source,
         target,
         selection: Selection::new(entries).unwrap(),
+        groups: GroupSelection::default(),
         are_offsets_preserved: false,
         state_topic: TopicName::new("__causeway.prod").unwrap(),
         group: "prod".to_owned(),

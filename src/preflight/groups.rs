@@ -66,8 +66,7 @@ pub(super) async fn check_target(link: &LinkPlan, asked: Asked<'_>, groups: &[Gr
         return;
     }
     // Where an entry has no group yet, a name that is nothing but the beginning is as good as any other.
-    let is_without_group =
-        |pattern: &&Pattern| !groups.iter().any(|group| pattern.covers(group.as_str()));
+    let is_without_group = |pattern: &&Pattern| !groups.iter().any(|group| pattern.covers(group.as_str()));
     let probes = patterns.iter().filter(is_without_group).map(|pattern| (pattern.probe(), pattern.clone()));
     let by_name = |group: &GroupName| (group.as_str().to_owned(), Pattern::Literal(group.as_str().to_owned()));
     let mut is_complete = true;

@@ -172,12 +172,6 @@ impl Live {
         }
     }
 
-    /// Source to target by the live map; `None` before the position is known.
-    #[must_use]
-    pub fn translate(&self, source: SourceOffset) -> Option<Translation<TargetOffset>> {
-        self.lock().position.as_ref().map(|position| position.map().translate(source))
-    }
-
     /// Source to target by the live map, with the end of what the target has acknowledged; `None` before the position
     /// is known.
     #[must_use]

@@ -21,7 +21,7 @@ use crate::process::{Process, Usage, free_port, run_tool, scratch, tail_of};
 use crate::relay::Relay;
 use crate::security::Security;
 
-const START_LIMIT: Duration = Duration::from_secs(90);
+const START_LIMIT: Duration = Duration::from_mins(4);
 /// Keeps a JVM's start short; the tests are bound by start-up, not by throughput.
 const QUICK_START: [&str; 3] = ["-Xmx300m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 

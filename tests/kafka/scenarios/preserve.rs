@@ -191,11 +191,13 @@ fn killed_during_fast_forward() {
     let mut daemon = Daemon::start("same-1", &config);
     for round in 0..rounds() {
         let topic = name(round);
-        on.target.relay().delay(PRODUCE, Duration::from_millis(100));
+        daemon.stop();
         on.source.admin().create_topic(&topic, 1, &[("cleanup.policy", "compact,delete")]);
         fill_source(on.source, &topic, START.unsigned_abs());
         Workload { name: "live".into(), keys: Some(10_000), ..Workload::new(&on.source.bootstrap(), &topic, 1) }
             .write(300);
+        on.target.relay().delay(PRODUCE, Duration::from_millis(100));
+        daemon.restart_without_waiting();
         let at = wait_for("filler in the log", RECOVERY, || {
             let (_, end) = watermarks_of_target(&on, &topic)?;
             (end > 0).then_some(end)

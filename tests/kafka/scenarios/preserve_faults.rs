@@ -35,10 +35,12 @@ fn filler_that_a_killed_broker_brings_back_is_hidden_again() {
     let mut daemon = Daemon::start("same-1", &config);
     for round in 0..rounds() {
         let topic = format!("same-back-{round}");
+        daemon.stop();
         on.source.admin().create_topic(&topic, 1, &[]);
         fill_source(on.source, &topic, START.unsigned_abs());
         let work = Workload { rate: 100, ..Workload::new(&on.source.bootstrap(), &topic, 1) };
         work.write(100);
+        daemon.restart();
         daemon.wait_for_state(&topic, 0, "mirroring", RECOVERY);
         std::thread::sleep(Duration::from_millis(chance.random_range(0..4_000)));
         target.node(1).kill();
@@ -73,10 +75,12 @@ fn the_target_broker_is_killed_during_fast_forward() {
     let mut daemon = Daemon::start("same-1", &config);
     for round in 0..rounds() {
         let topic = format!("same-ff-broker-{round}");
-        target.relay().delay(crate::relay::PRODUCE, Duration::from_millis(60));
+        daemon.stop();
         on.source.admin().create_topic(&topic, 1, &[]);
         fill_source(on.source, &topic, START.unsigned_abs());
         Workload::new(&on.source.bootstrap(), &topic, 1).write(100);
+        target.relay().delay(crate::relay::PRODUCE, Duration::from_millis(60));
+        daemon.restart_without_waiting();
         wait_for("filler in the log", RECOVERY, || {
             target.admin().partitions(&topic)?;
             (watermarks(&target.side_door(), &topic).get(&0)?.1 > 0).then_some(())

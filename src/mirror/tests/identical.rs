@@ -374,7 +374,8 @@ impl World {
     /// As `reconcile_identical` and what follows it. False: offsets have parted.
     fn take_over(&mut self) -> Failed<bool> {
         let Owner { flight, filling, line, is_sure, .. } = &mut self.owner;
-        (flight.clear(), line.clear());
+        flight.clear();
+        line.clear();
         (*filling, *is_sure) = (None, false);
         for _ in 0..20 {
             let last = self.leader.last;

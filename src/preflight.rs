@@ -6,6 +6,7 @@
 //! Does not know: the configuration file, the commands, the running daemon.
 
 mod acls;
+mod forward;
 mod groups;
 mod link;
 mod reach;
@@ -44,6 +45,8 @@ pub struct LinkPlan {
     pub groups: GroupSelection,
     /// Whether offsets are to be the same on both sides.
     pub are_offsets_preserved: bool,
+    /// The most offsets by which an empty mirror partition is brought to where the copy begins.
+    pub fast_forward_max: u64,
     /// The topic on the target that keeps the state.
     pub state_topic: TopicName,
     /// The consumer group by which daemons share the work, on the target.

@@ -47,6 +47,7 @@ pub fn preflight(config: &Config) -> Result<preflight::Plan, InvalidName> {
             selection: link.topics.clone(),
             groups: link.groups.clone(),
             are_offsets_preserved: mirror_offsets(link).is_preserved(),
+            fast_forward_max: link.fast_forward_max,
             state_topic: state_topic.clone(),
             group: config.daemon.group.clone(),
             daemon_id: config.daemon.id.clone(),

@@ -174,8 +174,8 @@ impl Slot {
                 self.kept = Some(kept);
                 return;
             }
-            let is_same_life = matches!(kept.record.as_ref(), Value::Position(before)
-                if (before.source_topic_id, before.target_topic_id) == (record.source_topic_id, record.target_topic_id));
+            let life = |record: &PositionRecord| (record.source_topic_id, record.target_topic_id);
+            let is_same_life = matches!(kept.record.as_ref(), Value::Position(before) if life(before) == life(record));
             let chunk = |chunk| {
                 let (topic, partition) = (partition.topic.clone(), partition.partition);
                 view.get(&Key::Map { link: link.clone(), topic, partition, chunk }).map(Chunk)

@@ -94,8 +94,8 @@ pub(super) async fn check_target(link: &LinkPlan, asked: Asked<'_>, groups: &[Gr
         report.ok(asked.about, "every right on the consumer groups is there");
     }
     if asked.cluster.offsets_retention().await.is_none() {
-        let sentence = "offsets.retention.minutes is not shown (DescribeConfigs on the cluster is not there): positions \
-                        of groups are taken to live for a day, and written again within six hours";
+        let sentence = "offsets.retention.minutes is not shown (DescribeConfigs on the cluster is not there): \
+                        positions of groups are taken to live for a day, and written again within six hours";
         report.ok(asked.about, sentence);
     }
 }

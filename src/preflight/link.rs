@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::LinkPlan;
 use super::acls::{self, CHANGE_ACLS, MIRRORMAKER_TOPIC, SEE_ACLS, SOURCE_TOPIC, STATE_TOPICS, TARGET_TOPIC};
-use super::groups;
 use super::reach::{Reached, Role, about};
 use super::report::{Report, list};
 use super::rights::{self, asked};
 use super::topics::{Bite, Pair, TargetTopic, bites, state_bites};
+use super::{forward, groups};
 use crate::cluster::{Cluster, ClusterError, ConfigEntry, NewTopic, OffsetQuery};
 use crate::selection::{Decision, ExistingTarget, Which};
 use crate::types::{PartitionIndex, TopicName, TopicPartition};
 use crate::wire::Metadata;
 
 /// A selected topic and its name on the target.
-type Names = BTreeMap<TopicName, TopicName>;
+pub(super) type Names = BTreeMap<TopicName, TopicName>;
 
 pub(super) async fn check(link: &LinkPlan, source: Option<&Reached>, target: Option<&Reached>, report: &mut Report) {
     let about_link = format!("link {}", link.name);
@@ -64,6 +64,9 @@ pub(super) async fn check(link: &LinkPlan, source: Option<&Reached>, target: Opt
     if let (Some(source), Some(at_source)) = (source, &at_source) {
         let look = Look { link, source, target, at_source, does_state_exist };
         check_settings(&look, &names, &about_link, report).await;
+        if link.are_offsets_preserved {
+            forward::check(&look, &names, &about_link, report).await;
+        }
     }
 }
 
@@ -172,11 +175,11 @@ fn replicas_of(topic: &crate::wire::TopicMetadata) -> usize {
 }
 
 /// What the settings of topics are looked at with.
-struct Look<'a> {
-    link: &'a LinkPlan,
-    source: &'a Reached,
-    target: &'a Reached,
-    at_source: &'a Metadata,
+pub(super) struct Look<'a> {
+    pub(super) link: &'a LinkPlan,
+    pub(super) source: &'a Reached,
+    pub(super) target: &'a Reached,
+    pub(super) at_source: &'a Metadata,
     does_state_exist: bool,
 }
 

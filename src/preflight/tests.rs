@@ -25,6 +25,7 @@ fn link(entries: Vec<Entry>, source: ClusterPlan, target: ClusterPlan) -> Plan {
         selection: Selection::new(entries).unwrap(),
         groups: GroupSelection::default(),
         are_offsets_preserved: false,
+        fast_forward_max: 1_000_000_000,
         state_topic: TopicName::new("__causeway.prod").unwrap(),
         group: "prod".to_owned(),
         daemon_id: "one".to_owned(),

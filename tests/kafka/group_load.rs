@@ -74,8 +74,8 @@ impl fmt::Display for Figures {
         let Size { groups, topics, .. } = self.size;
         write!(
             f,
-            "groups: {groups} on {topics} topics, on the target {:.1?} after the start; {:.0} changes/s: at most {} s old \
-             (p99); {:.1} % of a core, {:.1} % when nothing changes; by age:",
+            "groups: {groups} on {topics} topics, on the target {:.1?} after the start; {:.0} changes/s: at most {} s \
+             old (p99); {:.1} % of a core, {:.1} % when nothing changes; by age:",
             self.first,
             self.made,
             self.p99(),

@@ -1,5 +1,5 @@
-//! The same for partitions whose offsets are the same on both sides: gaps that are filled by control records, owners that
-//! are killed between plan, fill, append, answer and checkpoint, and fills of former owners that arrive late.
+//! The same for partitions whose offsets are the same on both sides: gaps that are filled by control records, owners
+//! that are killed between plan, fill, append, answer and checkpoint, and fills of former owners that arrive late.
 
 use std::collections::VecDeque;
 

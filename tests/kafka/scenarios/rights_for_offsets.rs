@@ -109,7 +109,7 @@ fn without_delete_nothing_is_filled_and_offsets_are_translated() {
 fn markers_are_used_where_they_are_allowed_and_transactions_where_they_are_not() {
     let scene = Scene::new("alter");
     scene.target.admin().allow(USER, &[on_topics(DELETE), on_cluster(ALTER)]);
-    let said = scene.says(&["filled by markers"]);
+    let said = scene.says(&["filled by markers", "1 mirror partitions are brought forward", "by 120 offsets"]);
     assert!(!said.contains("lacks Delete"), "{said}");
     let mut daemon = Daemon::start("rights-1", &scene.config);
     let judge = Judge::new(&scene.source, &scene.target, &[TOPIC]);

@@ -63,6 +63,7 @@ mod resolution;
 mod returning;
 mod shifted;
 mod stop;
+mod stored_maps;
 mod stream;
 mod take_over_identical;
 mod takeover;
@@ -85,11 +86,11 @@ pub use identity::OffsetsMode;
 pub use live::{Live, Registry, Snapshot};
 pub use partition::Assignment;
 pub use producer::Settings as ProduceSettings;
+pub use stored_maps::StoredMap;
 
 use crate::batch::Limits;
 use crate::cluster::Cluster;
-use crate::offset_map::OffsetMap;
-use crate::store::{Lease, Store, View};
+use crate::store::{Lease, Store};
 use crate::tasks::TaskGroup;
 use crate::telemetry::Metrics;
 use crate::types::{LinkName, ProducerEpoch, ProducerId, TopicPartition};
@@ -330,12 +331,6 @@ impl Running {
             self.tasks.close().await;
         }
     }
-}
-
-/// The offset map of a partition as it was last stored, for daemons that don't work on it.
-#[must_use]
-pub fn stored_map(view: &View, link: &LinkName, partition: &TopicPartition) -> Option<OffsetMap> {
-    position::stored_map(view, link, partition)
 }
 
 #[cfg(test)]

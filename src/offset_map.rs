@@ -67,11 +67,19 @@ impl OffsetMap {
             Some(last) if last.source_end() == run.source && last.target_end() == run.target => {
                 last.length += run.length;
             }
-            Some(_) | None => self.runs.push(run),
+            Some(_) | None => self.push(run),
         }
         self.source_end = run.source_end();
         self.target_end = run.target_end();
         Ok(())
+    }
+
+    /// Grows by an eighth: twice as much as is needed would be too much of a large map.
+    fn push(&mut self, run: Run) {
+        if self.runs.len() == self.runs.capacity() {
+            self.runs.reserve_exact((self.runs.len() / 8).max(4));
+        }
+        self.runs.push(run);
     }
 
     /// The source was read up to here without further data (a hole, markers, aborted records). Never moves back.
@@ -107,7 +115,7 @@ impl OffsetMap {
         }
         match self.runs.last_mut() {
             Some(last) if last.source == start => last.length = run.length,
-            Some(_) | None if run.length > 0 => self.runs.push(run),
+            Some(_) | None if run.length > 0 => self.push(run),
             Some(_) | None => {}
         }
         (self.source_end, self.target_end) = (source_end, target_end);
@@ -192,8 +200,10 @@ impl OffsetMap {
         }
         self.source_start = start;
         let forgotten = self.runs.partition_point(|run| run.source_end() <= start);
-        if let Some(last) = self.runs.drain(..forgotten).next_back() {
+        let last = self.runs.drain(..forgotten).next_back();
+        if let Some(last) = last {
             self.target_start = last.target_end();
+            self.runs.shrink_to(self.runs.len() + self.runs.len() / 4);
         }
         if let Some(first) = self.runs.first_mut().filter(|run| run.source < start) {
             let cut = start.distance_from(first.source);

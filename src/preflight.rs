@@ -6,6 +6,8 @@
 //! Does not know: the configuration file, the commands, the running daemon.
 
 mod acls;
+mod forward;
+mod groups;
 mod link;
 mod reach;
 mod report;
@@ -17,7 +19,7 @@ use std::collections::BTreeMap;
 pub use acls::acls;
 pub use report::{Finding, Level, Report};
 
-use crate::selection::Selection;
+use crate::selection::{GroupSelection, Selection};
 use crate::types::{ClusterName, LinkName, TopicName};
 use crate::wire;
 
@@ -39,8 +41,12 @@ pub struct LinkPlan {
     pub target: ClusterPlan,
     /// What it mirrors.
     pub selection: Selection,
+    /// Which consumer groups are synchronised.
+    pub groups: GroupSelection,
     /// Whether offsets are to be the same on both sides.
     pub are_offsets_preserved: bool,
+    /// The most offsets by which an empty mirror partition is brought to where the copy begins.
+    pub fast_forward_max: u64,
     /// The topic on the target that keeps the state.
     pub state_topic: TopicName,
     /// The consumer group by which daemons share the work, on the target.

@@ -282,6 +282,7 @@ pub(crate) fn mirroring(partition: i32, lag_records: u64, lag_ms: Option<u64>) -
         offsets: TopicOffsets::Identical,
         offsets_since: None,
         offsets_because: None,
+        map_start: Some(source(0)),
         partition: PartitionIndex(partition),
         state: PartitionState::Mirroring,
         source_log_start: Some(source(0)),

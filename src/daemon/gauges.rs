@@ -70,6 +70,8 @@ impl Daemon {
         #[expect(clippy::cast_precision_loss, reason = "a date in milliseconds has 41 bits")]
         self.metrics.set(names::START_TIME_SECONDS, &[], self.started_at_ms as f64 / 1000.0);
         self.metrics.set(names::READY, &[], flag(is_ready));
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        self.metrics.set(names::OFFSET_MAP_BYTES, &[], self.registry.limit_maps() as f64);
         if let Some(peers) = &self.peers {
             super::peers::measure(peers, &self.metrics);
         }

@@ -1,7 +1,7 @@
 //! What is shown of mirror topics and partitions: live where this daemon works on them, stored otherwise.
 
 use crate::api::json;
-use crate::mirror::{Registry, Snapshot, stored_map};
+use crate::mirror::{Registry, Snapshot};
 use crate::store::{OffsetsRecord, PartitionState, StatusRecord, StopRecord, Store, TopicRecord, TopicState};
 use crate::types::{LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicName, TopicPartition, Translation};
 
@@ -76,6 +76,7 @@ impl Shown<'_> {
         };
         let position = (Some(record.source_position), Some(record.target_position));
         let mut shown = related(partition(index, position, &record.status), record.offsets.as_ref());
+        shown.map_start = record.map_start.map(|(source, _)| source);
         if is_paused && shown.state != json::PartitionState::Stopped {
             shown.state = json::PartitionState::Paused;
         }
@@ -87,8 +88,8 @@ impl Shown<'_> {
         partition: &TopicPartition,
         source: SourceOffset,
     ) -> Option<Translation<TargetOffset>> {
-        let live = self.registry.get(self.link, partition).and_then(|live| live.translate(source));
-        live.or_else(|| Some(stored_map(self.store.view(), self.link, partition)?.translate(source)))
+        let located = self.registry.locate(self.store.view(), self.link, partition, source);
+        located.map(|(translation, _)| translation)
     }
 
     pub(super) fn translate_reverse(
@@ -96,8 +97,7 @@ impl Shown<'_> {
         partition: &TopicPartition,
         target: TargetOffset,
     ) -> Option<Translation<SourceOffset>> {
-        let live = self.registry.get(self.link, partition).and_then(|live| live.translate_reverse(target));
-        live.or_else(|| Some(stored_map(self.store.view(), self.link, partition)?.translate_reverse(target)))
+        self.registry.locate_reverse(self.store.view(), self.link, partition, target)
     }
 }
 
@@ -121,7 +121,8 @@ fn related(mut partition: json::Partition, offsets: Option<&OffsetsRecord>) -> j
 }
 
 fn shown_live(index: PartitionIndex, snapshot: &Snapshot) -> json::Partition {
-    let shown = partition(index, (snapshot.source_position, snapshot.target_position), &snapshot.status);
+    let mut shown = partition(index, (snapshot.source_position, snapshot.target_position), &snapshot.status);
+    shown.map_start = snapshot.map_start;
     related(shown, snapshot.offsets.as_ref())
 }
 
@@ -138,6 +139,7 @@ fn partition(
         offsets: json::TopicOffsets::Identical,
         offsets_since: None,
         offsets_because: None,
+        map_start: None,
         source_log_start: status.source_log_start,
         source_high_watermark: status.source_high_watermark,
         source_last_stable: status.source_last_stable,
@@ -169,6 +171,7 @@ fn unknown(index: PartitionIndex, is_paused: bool) -> json::Partition {
         offsets: json::TopicOffsets::Identical,
         offsets_since: None,
         offsets_because: None,
+        map_start: None,
         source_log_start: None,
         source_high_watermark: None,
         source_last_stable: None,

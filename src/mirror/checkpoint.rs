@@ -163,6 +163,7 @@ impl Stream<'_> {
         let partition = self.partition;
         let services = std::sync::Arc::clone(&partition.services);
         let mut writes: Vec<Write> = std::mem::take(&mut self.write_again);
+        let removals;
         {
             let mut live = partition.live.lock();
             let log_start = live.watermarks.map(|marks| marks.log_start);
@@ -170,12 +171,16 @@ impl Stream<'_> {
             if let Some(log_start) = log_start {
                 position.prune_below(log_start);
             }
-            writes.extend(position.close_chunks(&services.settings.link, &partition.assignment.source));
+            let closed;
+            (closed, removals) = position.close_chunks(&services.settings.link, &partition.assignment.source);
+            writes.extend(closed);
         }
         // Chunks are closed once: if this write fails they go into the next one. The rest is made anew then.
-        let write_again = writes.clone();
+        let mut write_again = writes.clone();
+        write_again.extend(removals.iter().cloned());
         writes.extend(partition.position_write());
         writes.extend(plan.as_ref().map(|plan| partition.plan_write(plan)));
+        writes.extend(removals);
         let (lease, live) = (partition.assignment.lease.clone(), std::sync::Arc::clone(&partition.live));
         live.lock().marks.begin(&writes);
         self.is_dirty = false;

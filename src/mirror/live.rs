@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::fetch::{ContactWatch, Watermarks};
 use super::marks::Marks;
 use super::position::Position;
+use super::stored_maps::StoredMaps;
 use super::waiters::Waiters;
 use crate::cluster::ClusterError;
 use crate::store::{HolderRecord, Lease, OffsetsRecord, PartitionState, StatusRecord, StopRecord};
@@ -96,6 +97,8 @@ pub struct Snapshot {
     pub source_position: Option<SourceOffset>,
     /// The target offset of the next record, once known.
     pub target_position: Option<TargetOffset>,
+    /// Where the offset map begins at the source, once known: offsets before it can't be translated.
+    pub map_start: Option<SourceOffset>,
     /// How target offsets relate to source offsets, once known.
     pub offsets: Option<OffsetsRecord>,
     /// The rest.
@@ -161,17 +164,12 @@ impl Live {
         Snapshot {
             source_position: inner.position.as_ref().map(Position::source),
             target_position: inner.position.as_ref().map(Position::target),
+            map_start: inner.position.as_ref().map(|position| position.map().source_start()),
             offsets: inner.position.as_ref().map(|position| position.relation().to_record()),
             status: inner.status(&self.daemon),
             trouble: inner.troubles().map(|trouble| trouble.message.clone()).next(),
             denied_by: inner.troubles().find_map(|trouble| trouble.denied_by.clone()),
         }
-    }
-
-    /// Source to target by the live map; `None` before the position is known.
-    #[must_use]
-    pub fn translate(&self, source: SourceOffset) -> Option<Translation<TargetOffset>> {
-        self.lock().position.as_ref().map(|position| position.map().translate(source))
     }
 
     /// Source to target by the live map, with the end of what the target has acknowledged; `None` before the position
@@ -328,13 +326,15 @@ impl LagClock {
 #[derive(Debug, Clone)]
 pub struct Registry {
     partitions: Arc<DashMap<(LinkName, TopicPartition), Arc<Live>>>,
+    /// The maps of partitions that others work on.
+    pub(super) stored: Arc<StoredMaps>,
     /// The runs of all maps together.
-    runs_max: usize,
+    pub(super) runs_max: usize,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { partitions: Arc::default(), runs_max: usize::MAX }
+        Self { partitions: Arc::default(), stored: Arc::default(), runs_max: usize::MAX }
     }
 }
 
@@ -344,29 +344,6 @@ impl Registry {
     pub fn new(map_bytes_max: u64) -> Self {
         let bytes = usize::try_from(map_bytes_max).unwrap_or(usize::MAX);
         Self { runs_max: bytes / size_of::<Run>(), ..Self::default() }
-    }
-
-    /// Brings all maps together back within their limit: each gives up the same share of its runs, the oldest ones.
-    pub(super) fn limit_maps(&self) {
-        let runs_of = |live: &Live| live.lock().position.as_ref().map_or(0, |position| position.map().runs().len());
-        let all: Vec<(Arc<Live>, usize)> =
-            self.all().into_iter().map(|(_, live)| (Arc::clone(&live), runs_of(&live))).collect();
-        let total: usize = all.iter().map(|(_, runs)| runs).sum();
-        if total <= self.runs_max {
-            return;
-        }
-        for (live, runs) in all {
-            // A tenth below the limit, so that this is not done all the time.
-            let kept = (runs.saturating_mul(self.runs_max / 10 * 9) / total).max(1);
-            if let Some(position) = live.lock().position.as_mut() {
-                position.keep_newest_runs(kept);
-            }
-        }
-        tracing::warn!(
-            runs = total,
-            max = self.runs_max,
-            "offset maps were too large: their oldest parts are given up"
-        );
     }
 
     /// A partition of ours.
@@ -389,6 +366,7 @@ impl Registry {
 
     pub(super) fn insert(&self, link: &LinkName, partition: &TopicPartition, live: &Arc<Live>) {
         self.partitions.insert((link.clone(), partition.clone()), Arc::clone(live));
+        self.stored.forget(link, partition);
     }
 
     pub(super) fn remove(&self, link: &LinkName, partition: &TopicPartition, live: &Arc<Live>) {

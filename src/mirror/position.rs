@@ -9,7 +9,7 @@ use super::plan::{Plan, cut, lay_out};
 use super::target::Landed;
 use crate::batch::SourceRun;
 use crate::offset_map::{MapError, OffsetMap};
-use crate::store::{Key, MapRecord, PositionRecord, Value, View, Write};
+use crate::store::{Key, MapRecord, PositionRecord, Value, Write};
 use crate::types::{LeaderEpoch, LinkName, Run, Sequence, SourceOffset, TargetOffset, TopicPartition};
 
 /// Runs in the open part of the map before some are closed into a chunk.
@@ -67,14 +67,34 @@ impl Position {
 
     /// Reads a checkpoint and its chunks back.
     pub(super) fn load(record: &PositionRecord, chunks: &[(u32, MapRecord)]) -> Result<Self, MapError> {
-        let mut runs = Vec::new();
+        let of_chunks = || chunks.iter().map(|(number, chunk)| (*number, chunk.runs.as_str()));
+        let (map, open_from) = Self::load_map(record, of_chunks())?;
         let mut starts = Vec::new();
-        for (number, chunk) in chunks.iter().filter(|(number, _)| *number < record.open_chunk) {
-            let chunk_runs = OffsetMap::decode(&chunk.runs)?;
-            if let Some(first) = chunk_runs.first() {
-                starts.push((*number, first.target));
-            }
-            runs.extend(chunk_runs);
+        for (number, chunk) in of_chunks().filter(|(number, _)| *number < record.open_chunk) {
+            starts.extend(OffsetMap::decode(chunk)?.first().map(|first| (number, first.target)));
+        }
+        Ok(Self {
+            map,
+            sequence: record.sequence,
+            others: record.others,
+            begun_at: record.begun_at,
+            last_epoch: record.source_leader_epoch,
+            chunks: starts,
+            open_from,
+            void_chunks: Vec::new(),
+            next_chunk: record.open_chunk,
+            relation: Relation::from_record(record.offsets.as_ref()),
+        })
+    }
+
+    /// Reads the map back; where its open part begins is told with it.
+    pub(super) fn load_map<'a>(
+        record: &PositionRecord,
+        chunks: impl IntoIterator<Item = (u32, &'a str)>,
+    ) -> Result<(OffsetMap, TargetOffset), MapError> {
+        let mut runs = Vec::new();
+        for (_, chunk) in chunks.into_iter().filter(|(number, _)| *number < record.open_chunk) {
+            runs.extend(OffsetMap::decode(chunk)?);
         }
         let open = OffsetMap::decode(&record.open_runs)?;
         let open_from = open.first().map_or(record.target_position, |run| run.target);
@@ -89,18 +109,7 @@ impl Position {
             let is = (map.source_end(), map.target_end());
             return Err(MapError::Malformed(format!("the map ends at {is:?}, the position is {end:?}")));
         }
-        Ok(Self {
-            map,
-            sequence: record.sequence,
-            others: record.others,
-            begun_at: record.begun_at,
-            last_epoch: record.source_leader_epoch,
-            chunks: starts,
-            open_from,
-            void_chunks: Vec::new(),
-            next_chunk: record.open_chunk,
-            relation: Relation::from_record(record.offsets.as_ref()),
-        })
+        Ok((map, open_from))
     }
 
     /// The next source offset to copy.
@@ -237,7 +246,7 @@ impl Position {
         // The source epoch of the new last record is not known; the broker's own checks must do until the next batch.
         self.last_epoch = None;
         while let Some((number, start)) = self.chunks.last().copied()
-            && self.open_from > target
+            && self.open_from >= target
         {
             self.chunks.pop();
             self.void_chunks.push(number);
@@ -314,15 +323,17 @@ impl Position {
         }
     }
 
-    /// What to write beside the position record: chunks to close, chunks to remove. Called once per checkpoint.
-    pub(super) fn close_chunks(&mut self, link: &LinkName, partition: &TopicPartition) -> Vec<Write> {
+    /// What to write before the position record: chunks to close, and behind it: chunks to remove. So a reader in
+    /// between finds what its position record is about. Called once per checkpoint.
+    pub(super) fn close_chunks(&mut self, link: &LinkName, partition: &TopicPartition) -> (Vec<Write>, Vec<Write>) {
         let key = |chunk| Key::Map {
             link: link.clone(),
             topic: partition.topic.clone(),
             partition: partition.partition,
             chunk,
         };
-        let mut writes: Vec<Write> = self.void_chunks.drain(..).map(|chunk| Write::Remove(key(chunk))).collect();
+        let removals = self.void_chunks.drain(..).map(|chunk| Write::Remove(key(chunk))).collect();
+        let mut writes = Vec::new();
         while self.open_runs().len() > OPEN_RUNS_MAX {
             let closed: Vec<Run> = self.open_runs().iter().take(CHUNK_RUNS).copied().collect();
             let (Some(first), Some(last)) = (closed.first(), closed.last()) else { break };
@@ -332,7 +343,7 @@ impl Position {
             self.next_chunk += 1;
             self.open_from = last.target_end();
         }
-        writes
+        (writes, removals)
     }
 
     /// The runs that stand in the position record itself.
@@ -345,19 +356,6 @@ impl Position {
     /// The number of the chunk that the open runs will become part of.
     pub(super) fn open_chunk(&self) -> u32 {
         self.next_chunk
-    }
-}
-
-/// The offset map of a partition as it was last stored, for daemons that don't own the partition.
-pub(super) fn stored_map(view: &View, link: &LinkName, partition: &TopicPartition) -> Option<OffsetMap> {
-    let record = view.position(link, &partition.topic, partition.partition)?;
-    let chunks = view.map_chunks(link, &partition.topic, partition.partition);
-    match Position::load(&record, &chunks) {
-        Ok(position) => Some(position.map),
-        Err(error) => {
-            tracing::warn!(%link, %partition, %error, "a stored offset map can't be read");
-            None
-        }
     }
 }
 

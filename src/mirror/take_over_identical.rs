@@ -132,6 +132,10 @@ impl Partition {
             let sequence = next_sequence(seen);
             if known.position.rewind(seen.log_end, sequence).is_some() {
                 self.tell_of_loss(expected, seen.log_end, known.position.source());
+                // What was lost can't be planned again as it was: fills took no sequences, and which offsets were fills
+                // was to be read in the log that is gone. An append of ours that is still under way to the broker
+                // that lost it would look foreign then, and stop the partition. It can't be, but on a connection
+                // that outlived the loss.
                 known.plan = Plan::nothing_from(sequence);
                 return Ok(true);
             }
@@ -179,12 +183,9 @@ impl Partition {
 
     /// The plan that an owner begins with: what was planned, and beyond it that the source has no hole.
     pub(super) fn first_identical_plan(&self, known: &Known) -> Plan {
-        let source = known.position.source();
         let length = AHEAD_FIRST.min(self.services.settings.plan_ahead);
-        let from = source.max(known.position.target().in_place());
-        let runs = same_on_both_sides(known.plan.expect_identical(from, length));
-        let first = known.position.sequence();
-        Plan::identical(runs, first, known.plan.inherited().to_vec(), first).unwrap_or_default()
+        let at = (known.position.source(), known.position.target());
+        known.plan.gone_on_with(at, known.position.sequence(), length)
     }
 
     /// Our own batches behind the position, whatever else lies there; offsets have parted then.

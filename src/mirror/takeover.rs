@@ -309,16 +309,22 @@ impl Partition {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let (link, source) = (&self.services.settings.link, &self.assignment.source);
         let closed = self.live.lock().position.as_mut().map(|position| position.close_chunks(link, source));
-        let mut writes = closed.unwrap_or_default();
+        let (mut writes, removals) = closed.unwrap_or_default();
         writes.extend(self.position_write());
         writes.push(self.plan_write(plan));
+        writes.extend(removals);
         loop {
             match self.write(writes.clone()).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.live.lock().state_trouble = None;
+                    return Ok(());
+                }
                 Err(StoreError::LeaseLost { .. } | StoreError::Unusable(_)) => return Err(Ended::Over),
                 Err(StoreError::Unavailable(reason)) => {
                     self.services.measures.written_again.increment(1);
-                    self.live.lock().trouble = Some(format!("state could not be written: {reason}").into());
+                    let cluster = self.services.target.name();
+                    let trouble = format!("state on cluster {cluster} could not be written: {reason}").into();
+                    self.live.lock().state_trouble = Some(trouble);
                     backoff.pause().await;
                 }
             }

@@ -4,6 +4,7 @@
 //! Each rule can be switched off, and then some schedule must go wrong: a test that can't fail proves nothing.
 
 mod broker;
+mod identical;
 mod owner;
 
 use owner::{Rules, World};

@@ -31,7 +31,6 @@ pub(super) async fn watch(link: LinkName, source: Cluster, target: Cluster, regi
         start = if all.is_empty() { 0 } else { (start + some.len()) % all.len() };
         look(&target, &some).await;
         hide(&target, &some).await;
-        registry.limit_maps();
         look_at_paused(&link, &source, &registry, &some).await;
     }
 }

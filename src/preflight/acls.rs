@@ -2,13 +2,13 @@
 
 use super::{ClusterPlan, LinkPlan, Plan};
 use crate::cluster::Operation;
-use crate::selection::{Naming, Which};
+use crate::selection::{Naming, Rule, Which};
 
 /// What a right is on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Resource {
     Topic(Pattern),
-    Group(String),
+    Group(Pattern),
     TransactionalId(Pattern),
     Cluster,
 }
@@ -42,6 +42,9 @@ pub(super) const MIRRORMAKER_TOPIC: &[Operation] = &[Operation::Create, Operatio
 /// Seeing ACLs, and changing them, are rights on the cluster.
 pub(super) const SEE_ACLS: &[Operation] = &[Operation::Describe];
 pub(super) const CHANGE_ACLS: &[Operation] = &[Operation::Describe, Operation::Alter];
+/// Consumer groups whose positions are read; what is listed is what we may see.
+pub(super) const SOURCE_GROUP: &[Operation] = &[Operation::Describe];
+/// Consumer groups whose positions are written, and the daemons' own; `Describe` comes with it.
 pub(super) const GROUP: &[Operation] = &[Operation::Read];
 pub(super) const TRANSACTIONAL_ID: &[Operation] = &[Operation::Write];
 
@@ -72,6 +75,8 @@ pub(super) fn source_rights(link: &LinkPlan) -> Vec<Right> {
     let mut rights: Vec<Right> = patterns(link).into_iter().map(|(source, _)| topic(source)).collect();
     let state = Resource::Topic(Pattern::Prefixed(STATE_TOPICS.to_owned()));
     rights.push(Right { resource: state, operations: SOURCE_STATE.to_vec() });
+    let group = |pattern| Right { resource: Resource::Group(pattern), operations: SOURCE_GROUP.to_vec() };
+    rights.extend(group_patterns(link).into_iter().map(|(source, _)| group(source)));
     if link.extras.is_copying_acls {
         rights.push(Right { resource: Resource::Cluster, operations: SEE_ACLS.to_vec() });
     }
@@ -87,7 +92,9 @@ pub(super) fn target_rights(link: &LinkPlan) -> Vec<Right> {
     let mut rights: Vec<Right> = patterns(link).into_iter().map(|(_, target)| topic(target)).collect();
     let state = Resource::Topic(Pattern::Literal(link.state_topic.to_string()));
     rights.push(Right { resource: state, operations: STATE_TOPIC.to_vec() });
-    rights.push(Right { resource: Resource::Group(link.group.clone()), operations: GROUP.to_vec() });
+    let group = |pattern| Right { resource: Resource::Group(pattern), operations: GROUP.to_vec() };
+    rights.push(group(Pattern::Literal(link.group.clone())));
+    rights.extend(group_patterns(link).into_iter().map(|(_, target)| group(target)));
     let ids = Resource::TransactionalId(Pattern::Prefixed(link.transactional_id_prefix()));
     rights.push(Right { resource: ids, operations: TRANSACTIONAL_ID.to_vec() });
     for topic in &link.extras.mirrormaker_topics {
@@ -108,13 +115,22 @@ pub(super) fn source_topics(link: &LinkPlan) -> Vec<Pattern> {
 /// The names on the source and on the target, entry by entry. Kafka knows no regular expressions, so an expression
 /// becomes the text that it begins with.
 fn patterns(link: &LinkPlan) -> Vec<(Pattern, Pattern)> {
+    patterns_of(link.selection.entries().iter().map(|entry| &entry.rule))
+}
+
+/// The same of its consumer groups.
+pub(super) fn group_patterns(link: &LinkPlan) -> Vec<(Pattern, Pattern)> {
+    patterns_of(link.groups.entries())
+}
+
+fn patterns_of<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Vec<(Pattern, Pattern)> {
     let mut patterns = Vec::new();
-    for entry in link.selection.entries() {
-        let source = match &entry.rule.which {
+    for rule in rules {
+        let source = match &rule.which {
             Which::Name(name) => Pattern::Literal(name.clone()),
             Which::Match(expression) => Pattern::Prefixed(literal_beginning(expression)),
         };
-        let target = match (&entry.rule.naming, &source) {
+        let target = match (&rule.naming, &source) {
             (Naming::Same, _) => source.clone(),
             (Naming::Prefix(prefix), Pattern::Literal(name)) => Pattern::Literal(format!("{prefix}{name}")),
             (Naming::Prefix(prefix), Pattern::Prefixed(beginning)) => Pattern::Prefixed(format!("{prefix}{beginning}")),
@@ -201,7 +217,7 @@ pub(super) fn command(cluster: &ClusterPlan, principal: Option<&str>, right: &Ri
         right.operations.iter().map(|operation| format!("--operation {}", operation.name())).collect();
     let resource = match &right.resource {
         Resource::Topic(pattern) => named("--topic", pattern),
-        Resource::Group(name) => named("--group", &Pattern::Literal(name.clone())),
+        Resource::Group(pattern) => named("--group", pattern),
         Resource::TransactionalId(pattern) => named("--transactional-id", pattern),
         Resource::Cluster => "--cluster".to_owned(),
     };

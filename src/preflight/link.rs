@@ -8,13 +8,14 @@ use super::reach::{Reached, Role, about};
 use super::report::{Report, list};
 use super::rights::{self, asked};
 use super::topics::{Bite, Pair, TargetTopic, bites, state_bites};
+use super::{forward, groups};
 use crate::cluster::{Cluster, ClusterError, ConfigEntry, NewTopic, OffsetQuery};
 use crate::selection::{Decision, ExistingTarget, Which};
 use crate::types::{PartitionIndex, TopicName, TopicPartition};
 use crate::wire::Metadata;
 
 /// A selected topic and its name on the target.
-type Names = BTreeMap<TopicName, TopicName>;
+pub(super) type Names = BTreeMap<TopicName, TopicName>;
 
 pub(super) async fn check(link: &LinkPlan, source: Option<&Reached>, target: Option<&Reached>, report: &mut Report) {
     let about_link = format!("link {}", link.name);
@@ -36,6 +37,10 @@ pub(super) async fn check(link: &LinkPlan, source: Option<&Reached>, target: Opt
     if let Some(source) = source {
         check_source(link, source, at_source.as_ref(), &names, report).await;
     }
+    let selected_groups = match source {
+        Some(source) => groups::check_source(link, source, report).await,
+        None => Vec::new(),
+    };
     let Some(target) = target else { return };
     let about_target = about(&link.target, Role::Target);
     let asked = asked(&link.target, target, &about_target);
@@ -49,6 +54,7 @@ pub(super) async fn check(link: &LinkPlan, source: Option<&Reached>, target: Opt
     if link.extras.is_protecting {
         report.ok(&about_target, "`protect` binds everybody but super users of the brokers, whom no ACL binds");
     }
+    groups::check_target(link, asked, &selected_groups, report).await;
     if link.are_offsets_preserved && !targets.is_empty() {
         rights::for_same_offsets(asked, &targets, report).await;
     }
@@ -58,6 +64,9 @@ pub(super) async fn check(link: &LinkPlan, source: Option<&Reached>, target: Opt
     if let (Some(source), Some(at_source)) = (source, &at_source) {
         let look = Look { link, source, target, at_source, does_state_exist };
         check_settings(&look, &names, &about_link, report).await;
+        if link.are_offsets_preserved {
+            forward::check(&look, &names, &about_link, report).await;
+        }
     }
 }
 
@@ -166,11 +175,11 @@ fn replicas_of(topic: &crate::wire::TopicMetadata) -> usize {
 }
 
 /// What the settings of topics are looked at with.
-struct Look<'a> {
-    link: &'a LinkPlan,
-    source: &'a Reached,
-    target: &'a Reached,
-    at_source: &'a Metadata,
+pub(super) struct Look<'a> {
+    pub(super) link: &'a LinkPlan,
+    pub(super) source: &'a Reached,
+    pub(super) target: &'a Reached,
+    pub(super) at_source: &'a Metadata,
     does_state_exist: bool,
 }
 

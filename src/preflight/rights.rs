@@ -21,18 +21,18 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn who(&self) -> String {
+    pub(super) fn who(&self) -> String {
         self.plan.principal().unwrap_or_else(|| "causeway".to_owned())
     }
 
     /// Says that a right is missing, and how to give it.
-    fn lacks(&self, operation: Operation, resource: &Resource, what: &str, report: &mut Report) {
+    pub(super) fn lacks(&self, operation: Operation, resource: &Resource, what: &str, report: &mut Report) {
         let right = Right { resource: resource.clone(), operations: vec![operation] };
         let sentence = format!("{} lacks {} on {what}", self.who(), operation.name());
         report.fail(self.about, sentence, command(self.plan, None, &right));
     }
 
-    fn could_not_ask(&self, what: &str, error: &ClusterError, report: &mut Report) {
+    pub(super) fn could_not_ask(&self, what: &str, error: &ClusterError, report: &mut Report) {
         let sentence = format!("what we may do on {what} could not be found out: {error}");
         report.warn(self.about, sentence, "mend that, and check again");
     }
@@ -193,7 +193,7 @@ fn say_topics(
 /// exists.
 pub(super) async fn state(link: &LinkPlan, asked: Asked<'_>, report: &mut Report) -> bool {
     let there = topics(asked, std::slice::from_ref(&link.state_topic), STATE_TOPIC, report).await;
-    let group = Resource::Group(link.group.clone());
+    let group = Resource::Group(Pattern::Literal(link.group.clone()));
     let outcome = asked.cluster.try_read_group(&link.group).await;
     say(asked, GROUP, &group, &format!("group {}", link.group), outcome, report);
 
@@ -279,12 +279,12 @@ pub(super) fn asked<'a>(plan: &'a ClusterPlan, reached: &'a Reached, about: &'a 
 
 /// What keeping offsets the same can make use of. None of it is needed: what is missing has a consequence.
 pub(super) async fn for_same_offsets(asked: Asked<'_>, topics: &[TopicName], report: &mut Report) {
-    let may_write_markers = asked.cluster.cluster_permissions().await.ok().flatten();
-    match may_write_markers {
-        Some(permissions) if permissions.allow(Operation::Alter) => {
+    match asked.cluster.cluster_permissions().await {
+        Err(error) => asked.could_not_ask("the cluster", &error, report),
+        Ok(Some(permissions)) if permissions.allow(Operation::Alter) => {
             report.ok(asked.about, "offsets without a record are filled by markers (Alter on the cluster is there)");
         }
-        Some(_) | None => report.ok(
+        Ok(Some(_) | None) => report.ok(
             asked.about,
             "offsets without a record are filled by empty transactions: Alter on the cluster is not there, and only \
              needed to fill more than some ten a second and partition",

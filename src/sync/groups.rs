@@ -16,6 +16,11 @@
 //!    for a group with members; what remains is a consumer without membership (manual assignment) that commits between
 //!    our look and our commit: its position is overwritten once, and left alone after its next commit.
 //!
+//! A commit carries no lease either. So what was seen is acted on within three seconds and under a lease that is held,
+//! or not at all: a daemon that was frozen in between, long enough to have a successor, looks again and finds that the
+//! groups are no longer its own. What its broker is slow to read may still arrive late; the successor looks at every
+//! group every ten seconds and puts its own position back.
+//!
 //! Questions to different brokers run side by side, and a round does not wait for the slow ones for long: what comes
 //! late is taken in by a later round.
 //!

@@ -133,6 +133,8 @@ table! {
         "Memory held by records on their way.";
     MEMORY_BUDGET_MAX_BYTES = "causeway_memory_budget_max_bytes", Gauge, "bytes", ["link"],
         "The most memory that records on their way may hold.";
+    OFFSET_MAP_BYTES = "causeway_offset_map_bytes", Gauge, "bytes", [],
+        "Memory of the offset maps of this daemon, those that were looked up of other daemons' partitions included.";
     CLUSTER_REACHABLE = "causeway_cluster_reachable", Gauge, "1 or 0", ["cluster"],
         "1 when the last attempt to reach the cluster succeeded.";
     ACCESS_PROBLEMS = "causeway_access_problems", Gauge, "problems", ["cluster", "kind"],

@@ -5,6 +5,10 @@
 //!
 //! Shapes: `u1k` (records of 1 KiB, uncompressed, 64 a batch), `z1` (100 bytes, uncompressed, 10 a batch), both on 4
 //! partitions, and `idle` (1,000 partitions at 1 MB/s in total).
+//!
+//! Of offsets and groups: `fast-forward` (offsets a second, one partition and four), `fills` (20 commits a second and
+//! partition on 10 partitions, by markers; 10 by empty transactions), `groups` (10,000 groups on 200 topics, 500
+//! changes a second; `GROUPS`, `GROUP_TOPICS`, `GROUP_CHANGES`), `map` (5 million runs; no brokers).
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -28,6 +32,10 @@ mod config;
 mod daemon;
 #[path = "../kafka/frame.rs"]
 mod frame;
+#[path = "../kafka/group.rs"]
+mod group;
+#[path = "../kafka/group_load.rs"]
+mod group_load;
 #[path = "../kafka/jars.rs"]
 mod jars;
 #[path = "../kafka/process.rs"]
@@ -38,9 +46,13 @@ mod record;
 mod relay;
 #[path = "../kafka/security.rs"]
 mod security;
+#[path = "../kafka/workload.rs"]
+mod workload;
 
 mod filler;
+mod map;
 mod measure;
+mod offsets;
 
 use broker::{Cluster, Options};
 use jars::KAFKA_4;
@@ -57,8 +69,29 @@ fn main() {
     let is_wanted = |name: &str| named.is_empty() || named.contains(&name);
     let share = if is_quick { 4 } else { 1 };
 
+    if is_wanted("map") {
+        map::measure();
+    }
+    if named == ["map"] {
+        return;
+    }
     let start = || Cluster::start(Options { jvm: JVM.map(str::to_owned).to_vec(), ..Options::new(KAFKA_4) });
     let (source, target) = (start(), start());
+    for (name, measure) in [
+        ("fast-forward", offsets::fast_forward as fn(&Cluster, &Cluster, bool)),
+        ("fills", offsets::fills),
+        ("groups", |source, target, is_quick| {
+            let size = if is_quick { (1_000, 20, 100) } else { (10_000, 200, 500) };
+            println!("{}", group_load::measure(source, target, group_load::Size::from_environment(size)));
+        }),
+    ] {
+        if is_wanted(name) {
+            measure(&source, &target, is_quick);
+        }
+    }
+    if !named.is_empty() && !["u1k", "z1", "idle"].iter().any(|shape| named.contains(shape)) {
+        return;
+    }
     // The first load finds cold JVMs: it is not shown.
     measure::copy(&source, &target, &Shape { name: "warm-up", records: 200_000, record_bytes: 100, per_batch: 10 });
     measure::print_head();

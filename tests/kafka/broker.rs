@@ -21,7 +21,7 @@ use crate::process::{Process, Usage, free_port, run_tool, scratch, tail_of};
 use crate::relay::Relay;
 use crate::security::Security;
 
-const START_LIMIT: Duration = Duration::from_secs(90);
+const START_LIMIT: Duration = Duration::from_mins(4);
 /// Keeps a JVM's start short; the tests are bound by start-up, not by throughput. A broker whose memory is exhausted
 /// ends: one thread less, it would go on to answer, and never answer some.
 const QUICK_START: [&str; 4] =

@@ -20,6 +20,7 @@ mod config;
 mod daemon;
 mod frame;
 mod group;
+mod group_load;
 mod jars;
 mod judge;
 mod process;

@@ -74,6 +74,7 @@ fn a_topic_is_as_bad_as_its_worst_partition() {
         offsets: TopicOffsets::Identical,
         offsets_since: None,
         offsets_because: None,
+        map_start: None,
         source_log_start: None,
         source_high_watermark: None,
         source_last_stable: None,

@@ -45,6 +45,10 @@ pub struct Partition {
     /// Why they differ, where they were to be the same.
     #[serde(default)]
     pub offsets_because: Option<String>,
+    /// Where the offset map begins: source offsets before it translate to `below_map`. Beyond the source's log start
+    /// where the map got too large.
+    #[serde(default)]
+    pub map_start: Option<SourceOffset>,
     /// The source's log start offset.
     pub source_log_start: Option<SourceOffset>,
     /// The source's high watermark.

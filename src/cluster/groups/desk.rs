@@ -8,6 +8,7 @@ use futures::future::join_all;
 use kafka_protocol::messages::list_groups_response::ListedGroup as Told;
 use kafka_protocol::messages::{ListGroupsRequest, OffsetCommitRequest, OffsetFetchRequest};
 use kafka_protocol::protocol::Request;
+use tokio::time::Instant;
 
 use super::offsets;
 use super::{GroupAnswers, GroupCommit, GroupCommitOutcome, LIST, ListedGroup, WhichGroups};
@@ -87,12 +88,14 @@ impl GroupDesk {
     }
 
     /// Commits positions of groups from outside of them, which their coordinator takes only while a group has no
-    /// members. Each position was taken or has its error.
+    /// members. Each position was taken or has its error. Nothing is sent after `until`: groups whose turn comes later
+    /// have no outcome.
     pub async fn commit(
         &self,
         groups: &BTreeMap<GroupName, Vec<GroupCommit>>,
+        until: Instant,
     ) -> Vec<(GroupName, Result<GroupCommitOutcome, ClusterError>)> {
-        let lines = (0..LINES.min(groups.len())).map(|line| self.commit_on(line, groups));
+        let lines = (0..LINES.min(groups.len())).map(|line| self.commit_on(line, groups, until));
         join_all(lines).await.into_iter().flatten().collect()
     }
 
@@ -101,10 +104,15 @@ impl GroupDesk {
         &self,
         line: usize,
         groups: &BTreeMap<GroupName, Vec<GroupCommit>>,
+        until: Instant,
     ) -> Vec<(GroupName, Result<GroupCommitOutcome, ClusterError>)> {
         let mut outcomes = Vec::new();
         for (group, commits) in groups.iter().skip(line).step_by(LINES) {
-            outcomes.push((group.clone(), self.commit_one(line, group, commits).await));
+            match self.commit_one(line, group, commits, until).await {
+                Ok(Some(outcome)) => outcomes.push((group.clone(), Ok(outcome))),
+                Ok(None) => break,
+                Err(error) => outcomes.push((group.clone(), Err(error))),
+            }
         }
         outcomes
     }
@@ -114,11 +122,15 @@ impl GroupDesk {
         line: usize,
         group: &GroupName,
         commits: &[GroupCommit],
-    ) -> Result<GroupCommitOutcome, ClusterError> {
+        until: Instant,
+    ) -> Result<Option<GroupCommitOutcome>, ClusterError> {
         let line = self.line(line).await?;
         let version = self.answered(line.version::<OffsetCommitRequest>())?;
+        if line.throttled_until().is_some_and(|throttled| throttled >= until) || Instant::now() >= until {
+            return Ok(None);
+        }
         let response = self.ask(&line, &offsets::commit_request(group, commits), version).await?;
-        Ok(offsets::read_commits(&self.cluster, group, commits, response))
+        Ok(Some(offsets::read_commits(&self.cluster, group, commits, response)))
     }
 
     async fn ask<R: Request>(&self, line: &Connection, request: &R, version: i16) -> Result<R::Response, ClusterError> {

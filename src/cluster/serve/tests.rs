@@ -68,7 +68,7 @@ async fn world() -> World {
     };
     let both: Vec<_> = commit("orders").into_iter().chain(commit("secrets")).collect();
     let commits = BTreeMap::from([(group("billing"), both.clone()), (group("hidden"), both)]);
-    for (_, outcome) in desk.commit(&commits).await {
+    for (_, outcome) in desk.commit(&commits, tokio::time::Instant::now() + Duration::from_mins(1)).await {
         outcome.unwrap();
     }
     let exposure = Exposure::new(&["orders.*".to_owned()], &["billing".to_owned()]).unwrap();

@@ -9,6 +9,7 @@ use crate::types::{PartitionIndex, SourceOffset, TargetOffset, TopicName};
 fn snapshot(contact_age_ms: u64) -> Snapshot {
     Snapshot {
         offsets: None,
+        map_start: None,
         source_position: SourceOffset::new(90).ok(),
         target_position: TargetOffset::new(70).ok(),
         status: StatusRecord {

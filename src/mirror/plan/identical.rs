@@ -6,6 +6,7 @@
 
 use super::{LAST, Plan, cut};
 use crate::batch::SourceRun;
+use crate::mirror::take_over_identical::same_on_both_sides;
 use crate::types::{Run, Sequence, SourceOffset, TargetOffset};
 
 impl Plan {
@@ -83,6 +84,24 @@ impl Plan {
             expected.push(SourceRun { source: next, length: length - known });
         }
         expected
+    }
+
+    /// What a new owner plans that found itself here: what is left of the former owner's plan, and beyond it that the
+    /// source has no hole.
+    ///
+    /// Where late control records lie in places that the former owner planned records for, its plan is all there is:
+    /// were the same sequences planned anew behind them, a record of the former owner's that arrives there later would
+    /// be taken for the one whose place it took.
+    pub(in crate::mirror) fn gone_on_with(
+        &self,
+        (source, target): (SourceOffset, TargetOffset),
+        first: Sequence,
+        length: u64,
+    ) -> Self {
+        let from = source.max(target.in_place());
+        let is_taken = self.inherited.first().is_some_and(|run| run.source < from);
+        let runs = if is_taken { Vec::new() } else { same_on_both_sides(self.expect_identical(from, length)) };
+        Self::identical(runs, first, self.inherited.clone(), first).unwrap_or_default()
     }
 
     /// From where on the same sequences stand for other records in the former owner's plan, and where its plan ends.

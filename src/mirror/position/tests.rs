@@ -1,6 +1,10 @@
 use std::collections::BTreeMap;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
+use crate::mirror::StoredMap;
 use crate::store::{PartitionState, StatusRecord};
 use crate::types::{PartitionIndex, TopicName, Translation};
 
@@ -28,7 +32,8 @@ impl Stored {
     fn checkpoint(&mut self, position: &mut Position) {
         let link = LinkName::new("test").unwrap();
         let partition = TopicPartition::new(TopicName::new("orders").unwrap(), PartitionIndex(0));
-        for write in position.close_chunks(&link, &partition) {
+        let (closed, removed) = position.close_chunks(&link, &partition);
+        for write in closed.into_iter().chain(removed) {
             match write {
                 Write::Put(Key::Map { chunk, .. }, Value::Map(record)) => {
                     self.chunks.insert(chunk, record);
@@ -67,6 +72,18 @@ impl Stored {
                 stop: None,
             },
         });
+    }
+
+    /// What a daemon makes of it that followed all checkpoints, or began with this one.
+    fn follow(&self, followed: &mut Option<StoredMap>) -> OffsetMap {
+        let record = self.record.as_ref().unwrap();
+        let chunk = |number: u32| self.chunks.get(&number).map(|chunk| chunk.runs.clone());
+        let is_followed = followed.as_mut().is_some_and(|followed| followed.follow(record, chunk));
+        if !is_followed {
+            let chunks = self.chunks.iter().map(|(number, chunk)| (*number, chunk.runs.as_str()));
+            *followed = Some(StoredMap::read(record, chunks).unwrap());
+        }
+        followed.as_ref().unwrap().map().clone()
     }
 
     fn load(&self) -> Position {
@@ -203,4 +220,81 @@ fn a_map_with_very_many_holes_stays_small_exact_at_its_end_and_honest_before() {
     assert!(fastest < std::time::Duration::from_micros(5), "{fastest:?} for a lookup");
     assert_eq!(position.map().translate(source(1_000)), Translation::BelowMap);
     assert_eq!(position.map().translate_reverse(TargetOffset::new(1_000).unwrap()), Translation::BelowMap);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// So many records, each behind a hole.
+    Sparse(i64),
+    Dense(u64),
+    AdvanceSource(u64),
+    AdvanceTarget(u64),
+    Prune(u64),
+    KeepNewest(usize),
+    Rewind(u64),
+    Restart(u64),
+    Jump(u64),
+    Checkpoint,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (1_i64..5_000).prop_map(Step::Sparse),
+        2 => (1_u64..100).prop_map(Step::Dense),
+        1 => (0_u64..50).prop_map(Step::AdvanceSource),
+        1 => (0_u64..50).prop_map(Step::AdvanceTarget),
+        2 => (0_u64..15_000).prop_map(Step::Prune),
+        1 => (1_usize..9_000).prop_map(Step::KeepNewest),
+        3 => prop_oneof![0_u64..10, 0_u64..9_000].prop_map(Step::Rewind),
+        1 => (0_u64..100).prop_map(Step::Restart),
+        1 => (0_u64..100).prop_map(Step::Jump),
+        6 => Just(Step::Checkpoint),
+    ]
+}
+
+fn apply(position: &mut Position, step: &Step) {
+    let (source, target) = (position.source(), position.target());
+    match *step {
+        Step::Sparse(count) => {
+            let run = |n: i64| {
+                let n = n.unsigned_abs();
+                Run { source: source.plus(2 * n + 1), target: target.plus(n), length: 1 }
+            };
+            position.acknowledge(&(0..count).map(run).collect::<Vec<_>>()).unwrap();
+        }
+        Step::Dense(length) => position.acknowledge(&[Run { source, target, length }]).unwrap(),
+        Step::AdvanceSource(by) => position.advance_source(source.plus(by)),
+        Step::AdvanceTarget(by) => position.advance_target(target.plus(by)),
+        Step::Prune(left) => position.prune_below(source.minus(left)),
+        Step::KeepNewest(count) => position.keep_newest_runs(count),
+        Step::Rewind(by) => drop(position.rewind(target.minus(by), Sequence::ZERO)),
+        Step::Restart(by) => position.restart(source.minus(by), target.plus(by), Sequence::ZERO),
+        Step::Jump(by) => position.jump(source.plus(by), target.plus(by), Sequence::ZERO),
+        Step::Checkpoint => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// Whatever happens to a map: what a checkpoint stored reads back as what it was, and so it does for a daemon that
+    /// reads on from the checkpoint before, and for one that has missed some.
+    #[test]
+    fn what_is_stored_is_what_was_there(steps in vec(any_step(), 1..40), misses in vec(any::<bool>(), 40)) {
+        let mut position = Position::new(source(0), target(0), Sequence::ZERO);
+        let (mut stored, mut follower, mut idler) = (Stored::default(), None, None);
+        let checkpoints = misses.into_iter().chain(std::iter::repeat(false));
+        for (step, is_missed) in steps.iter().chain([&Step::Checkpoint]).zip(checkpoints) {
+            apply(&mut position, step);
+            if matches!(step, Step::Checkpoint) {
+                stored.checkpoint(&mut position);
+                let loaded = stored.load();
+                prop_assert_eq!(loaded.map(), position.map());
+                prop_assert_eq!(&stored.follow(&mut follower), position.map());
+                if !is_missed {
+                    prop_assert_eq!(&stored.follow(&mut idler), position.map());
+                }
+            }
+        }
+    }
 }

@@ -108,3 +108,18 @@ fn what_retention_took_meanwhile_is_told_by_what_is_left() {
     assert_eq!((all.source(), all.target()), (source(20), target(20)));
     assert!(take_in_deleted(&mut all, &plan(&[]), Sequence::of_count(31), target(40)).is_none());
 }
+
+/// A late control record lies where a record was planned. That record may still arrive, behind it: it must not be taken
+/// for the one whose place it has then, or the last one of its batch would never be copied.
+#[test]
+fn a_record_behind_a_late_control_record_is_not_taken_for_its_neighbour() {
+    let before = follow(&at_ten(), &plan(&[]), &[Piece::Filler], target(11), None).unwrap();
+    assert_eq!((before.source(), before.target()), (source(10), target(11)));
+    let first = before.sequence();
+    let left = Plan::identical(Vec::new(), first, plan(&[]).left_from(first), first).unwrap();
+    let plan = left.gone_on_with((before.source(), before.target()), first, 100);
+    let position = follow(&before, &plan, &[landed(11, 10, 4)], target(15), None).unwrap();
+    assert_eq!(position.map().translate(source(10)), Translation::Exact(target(11)));
+    assert_eq!((position.source(), position.target()), (source(14), target(15)));
+    assert!(!position.is_identical());
+}

@@ -97,7 +97,7 @@ impl GroupSync {
         self.read_everything(lanes, topics);
         lanes.settle(|errand| matches!(errand, Errand::Read(_)), start + PATIENCE).await;
 
-        let Some(round) = self.terms(topics) else { return };
+        let Some(round) = self.terms(lease, topics) else { return };
         let due = self.due(&round);
         let strangers = self.strangers(&due);
         if !strangers.is_empty() {
@@ -170,7 +170,7 @@ impl GroupSync {
     }
 
     /// What holds in this round; `None` before the link has its record.
-    fn terms(&self, topics: &Arc<Topics>) -> Option<Round> {
+    fn terms(&self, lease: &Lease, topics: &Arc<Topics>) -> Option<Round> {
         let key = Key::Link { link: self.settings.link.clone() };
         let value = self.parts.store.view().get(&key)?;
         let Value::Link(record) = value.as_ref() else { return None };
@@ -180,6 +180,7 @@ impl GroupSync {
             ours: Tag::of(&record.source_cluster_id),
             opposite: Tag::of(&record.target_cluster_id),
             refresh_after: retention / 4,
+            lease: lease.clone(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Looking at groups of one target broker, and writing to them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -9,11 +10,15 @@ use super::memory::{Common, Memory};
 use super::tag::Tag;
 use super::{GroupSync, Side};
 use crate::cluster::{ClusterError, Committed, GroupAnswers, GroupCommit, GroupCommitOutcome, GroupDesk, WhichGroups};
+use crate::store::Lease;
 use crate::telemetry::names;
 use crate::types::{BrokerId, GroupName};
 
 /// Groups between whose look and whose commit the others of the same request lie: few, so that it is soon.
 const GROUPS_AT_ONCE: usize = 100;
+/// What was seen of a group is acted on within this time or not at all. A daemon that was frozen for longer may have a
+/// successor, whose positions it must not undo: that takes a session time-out, which is longer than this.
+const LOOK_VALID: Duration = Duration::from_secs(3);
 /// A group's metadata is longer than the target allows.
 const METADATA_TOO_LARGE: i16 = 12;
 
@@ -23,7 +28,9 @@ pub(super) struct Round {
     pub(super) topics: std::sync::Arc<Topics>,
     pub(super) ours: Tag,
     pub(super) opposite: Tag,
-    pub(super) refresh_after: std::time::Duration,
+    pub(super) refresh_after: Duration,
+    /// The proof that the groups are ours to write. Kafka has nothing to fence commits by.
+    pub(super) lease: Lease,
 }
 
 impl GroupSync {
@@ -62,9 +69,13 @@ impl GroupSync {
         for some in groups.chunks(GROUPS_AT_ONCE) {
             let targets = self.memory().targets(some);
             let names: Vec<GroupName> = targets.keys().cloned().collect();
+            let until = Instant::now() + LOOK_VALID;
             let answers = desk.offsets(&names).await?;
             let commits = self.prepare(&targets, answers, &active, round);
-            let written = desk.commit(&commits).await;
+            if !round.lease.is_held() {
+                return Ok(());
+            }
+            let written = desk.commit(&commits, until).await;
             self.conclude(&targets, &commits, written, round)?;
         }
         Ok(())

@@ -2,19 +2,22 @@
 
 use std::time::{Duration, Instant};
 
+use rand::RngExt;
 use serde_json::Value;
 
+use crate::broker::Cluster;
 use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::judge::{Judge, Pairs};
 use crate::process::wait_for;
 use crate::reader::watermarks;
+use crate::relay::PRODUCE;
 use crate::workload::{Kind, Workload};
 
-use super::{RECOVERY, finish, rounds, shared, wait_for_growth};
+use super::{RECOVERY, chance, finish, rounds, shared, wait_for_growth};
 
 /// Every record has the same offset on both sides.
-fn assert_same_offsets(pairs: &Pairs) {
+pub(super) fn assert_same_offsets(pairs: &Pairs) {
     let mut count = 0;
     for ((topic, partition), matched) in pairs {
         for pair in matched {
@@ -26,7 +29,7 @@ fn assert_same_offsets(pairs: &Pairs) {
 }
 
 /// What the daemon says of the offsets of a partition.
-fn relation(daemon: &Daemon, topic: &str, partition: i32) -> Value {
+pub(super) fn relation(daemon: &Daemon, topic: &str, partition: i32) -> Value {
     daemon.partition(topic, partition)["offsets"].clone()
 }
 
@@ -68,7 +71,10 @@ fn transactions_commits_and_aborts_interleaved() {
     let config = Config::new(topic, on.source, on.target).matching(topic);
     let mut daemon = Daemon::start("same-1", &config);
     wait_for_growth(on.target, topic);
-    std::thread::sleep(Duration::from_secs(5));
+    wait_for("some hundred transactions", RECOVERY, || {
+        let copied: i64 = watermarks(&on.target.side_door(), topic).values().map(|(_, end)| *end).sum();
+        (copied > 3_000).then_some(())
+    });
     for work in running {
         work.stop();
     }
@@ -88,7 +94,7 @@ fn a_source_that_starts_late_is_fast_forwarded() {
     let on = shared();
     let topic = "same-late";
     on.source.admin().create_topic(topic, 1, &[]);
-    fill_source(&on, topic, 2_000_000);
+    fill_source(on.source, topic, 2_000_000);
     Workload { name: "live".into(), ..Workload::new(&on.source.bootstrap(), topic, 1) }.write(500);
     let config = Config::new(topic, on.source, on.target).matching(topic);
     let begin = Instant::now();
@@ -104,17 +110,17 @@ fn a_source_that_starts_late_is_fast_forwarded() {
 }
 
 /// Writes that many small records and deletes them again.
-fn fill_source(on: &super::Shared, topic: &str, count: u64) {
+pub(super) fn fill_source(source: &Cluster, topic: &str, count: u64) {
     let filler = Workload {
         name: "old".into(),
         codec: "zstd",
         value_bytes: 0,
         keys: Some(1_000),
         client: vec![("batch.num.messages".into(), "10000".into()), ("linger.ms".into(), "50".into())],
-        ..Workload::new(&on.source.side_door(), topic, 1)
+        ..Workload::new(&source.side_door(), topic, 1)
     };
     filler.write(count);
-    on.source.admin().delete_records(topic, 0, i64::try_from(count).expect("a small number"));
+    source.admin().delete_records(topic, 0, i64::try_from(count).expect("a small number"));
 }
 
 #[test]
@@ -173,35 +179,46 @@ fn killed_during_fills() {
     }
 }
 
-/// Killed while it writes filler, at any point of it.
+/// Killed while it writes filler: each time with filler in the log and more to come, at any point of a batch.
 #[test]
 #[ignore = "needs real Kafka: run with -- --ignored"]
 fn killed_during_fast_forward() {
+    const START: i64 = 350_001;
     let on = shared();
-    let topic = "same-late-killed";
-    on.source.admin().create_topic(topic, 1, &[("cleanup.policy", "compact,delete")]);
-    fill_source(&on, topic, 1_000_001);
-    Workload { name: "live".into(), keys: Some(10_000), ..Workload::new(&on.source.bootstrap(), topic, 1) }.write(300);
-    let config = Config::new(topic, on.source, on.target).matching(topic);
+    let name = |round: u64| format!("same-late-killed-{round}");
+    let mut chance = chance("killed_during_fast_forward");
+    let config = Config::new("same-late-killed", on.source, on.target).matching("same-late-killed-.*");
     let mut daemon = Daemon::start("same-1", &config);
     for round in 0..rounds() {
-        daemon.wait_for_partition(topic, 0, RECOVERY, "begun", |said| {
-            said["state"] == "fast_forwarding" || said["state"] == "mirroring"
+        let topic = name(round);
+        daemon.stop();
+        on.source.admin().create_topic(&topic, 1, &[("cleanup.policy", "compact,delete")]);
+        fill_source(on.source, &topic, START.unsigned_abs());
+        Workload { name: "live".into(), keys: Some(10_000), ..Workload::new(&on.source.bootstrap(), &topic, 1) }
+            .write(300);
+        on.target.relay().delay(PRODUCE, Duration::from_millis(100));
+        daemon.restart_without_waiting();
+        let at = wait_for("filler in the log", RECOVERY, || {
+            let (_, end) = watermarks_of_target(&on, &topic)?;
+            (end > 0).then_some(end)
         });
-        std::thread::sleep(Duration::from_millis(61 * (round % 7)));
-        let state = daemon.partition(topic, 0)["state"].clone();
-        eprintln!("round {round}: killed while {state}, at {:?}", watermarks_of_target(&on, topic));
+        std::thread::sleep(Duration::from_millis(chance.random_range(0..200)));
+        eprintln!("round {round}: killed with {at} offsets of filler in the log");
         daemon.kill();
+        on.target.relay().delay(PRODUCE, Duration::ZERO);
         daemon.restart();
+        daemon.wait_for_state(&topic, 0, "mirroring", RECOVERY);
     }
-    daemon.wait_for_state(topic, 0, "mirroring", RECOVERY);
-    let judge = Judge::new(on.source, on.target, &[topic]);
+    let topics: Vec<String> = (0..rounds()).map(name).collect();
+    let judge = Judge::new(on.source, on.target, &topics.iter().map(String::as_str).collect::<Vec<_>>());
     judge.wait();
-    assert_eq!(relation(&daemon, topic, 0), "identical", "{}", daemon.partition(topic, 0));
-    assert_eq!(watermarks(&on.target.side_door(), topic)[&0].0, 1_000_001, "no filler can be read");
-    wait_for("the real cleanup policy", RECOVERY, || {
-        (on.target.admin().config(topic, "cleanup.policy").as_deref() == Some("compact,delete")).then_some(())
-    });
+    for topic in &topics {
+        assert_eq!(relation(&daemon, topic, 0), "identical", "{}", daemon.partition(topic, 0));
+        assert_eq!(watermarks(&on.target.side_door(), topic)[&0].0, START, "no filler can be read");
+        wait_for("the real cleanup policy", RECOVERY, || {
+            (on.target.admin().config(topic, "cleanup.policy").as_deref() == Some("compact,delete")).then_some(())
+        });
+    }
     assert_same_offsets(&finish(&judge, &mut daemon));
 }
 

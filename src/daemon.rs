@@ -99,6 +99,8 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     }
     let watched = Arc::clone(&daemon);
     tasks.spawn_until_stopped("gauges", async move { watched.keep_gauges().await });
+    let telling = Arc::clone(&daemon);
+    tasks.spawn_until_stopped("word of peers", async move { telling.tell_of_peers().await });
     let signal = signals.wait().await;
     tracing::info!(signal, "stopping: what is under way drains first");
     signals::tell_systemd(&[sd_notify::NotifyState::Stopping]);

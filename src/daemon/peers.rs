@@ -5,6 +5,8 @@
 //! Does not know: how sessions work.
 
 mod check;
+mod group;
+mod show;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,8 +74,8 @@ pub(super) fn measure(peers: &Peers, metrics: &Metrics) {
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 fn measure_one(status: &PeerStatus, metrics: &Metrics) {
     let peer = status.peer.as_str();
-    let is_up = status.sessions.iter().any(|session| session.up_for.is_some());
-    metrics.set(names::PEER_UP, &[("peer", peer)], f64::from(u8::from(is_up)));
+    metrics.set(names::PEER_UP, &[("peer", peer)], f64::from(u8::from(status.is_here)));
+    metrics.set(names::PEER_STATE_SECONDS, &[("peer", peer)], status.since.as_secs_f64());
     for session in &status.sessions {
         let labels = [("peer", peer), ("instance", session.instance.as_str())];
         let (up, wanted) = session.connections;

@@ -52,6 +52,8 @@ pub(super) struct Peer {
     trouble: Mutex<Option<Trouble>>,
     /// A newer session took our place: we don't come back before.
     fenced_until: Mutex<Option<Instant>>,
+    /// Whether there is a session, and since when it is so.
+    presence: Mutex<(bool, Instant)>,
     /// Counts changes: connections that came or went.
     changes: watch::Sender<u64>,
 }
@@ -73,6 +75,10 @@ pub struct Trouble {
 pub struct PeerStatus {
     /// Our name for it.
     pub peer: PeerName,
+    /// Whether there is a session with a connection that is up.
+    pub is_here: bool,
+    /// How long it has been so; since the start, if it never changed.
+    pub since: Duration,
     /// Its sessions, those without a connection included for a while.
     pub sessions: Vec<SessionStatus>,
     /// What went wrong last, even if all is well now.
@@ -89,6 +95,7 @@ impl Directory {
                 epoch_floor: Mutex::new(0),
                 trouble: Mutex::new(None),
                 fenced_until: Mutex::new(None),
+                presence: Mutex::new((false, Instant::now())),
                 changes: watch::Sender::new(0),
             };
             (settings.name.clone(), peer)
@@ -265,7 +272,8 @@ impl Directory {
             sessions.sort_by(|one, other| one.instance.cmp(&other.instance));
             let trouble = lock(&peer.trouble).clone();
             let trouble = trouble.map(|trouble| Trouble { age: trouble.at.elapsed(), ..trouble });
-            PeerStatus { peer: peer.settings.name.clone(), sessions, trouble }
+            let (is_here, since) = peer.presence();
+            PeerStatus { peer: peer.settings.name.clone(), is_here, since, sessions, trouble }
         };
         self.peers().map(status).collect()
     }
@@ -314,7 +322,19 @@ impl Peer {
         lock(&self.sessions).get(&key).is_some_and(|known| known.id == session.id)
     }
 
+    /// Whether there is a session, and how long it has been so.
+    fn presence(&self) -> (bool, Duration) {
+        let is_here = self.is_here();
+        let mut presence = lock(&self.presence);
+        if presence.0 != is_here {
+            *presence = (is_here, Instant::now());
+        }
+        (is_here, presence.1.elapsed())
+    }
+
     fn changed(&self) {
+        self.presence();
+
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 }

@@ -12,8 +12,8 @@ pub use acls::{AclEntry, AclsRecord};
 pub use groups::{GroupPositionRecord, GroupRecord};
 
 use crate::types::{
-    GroupName, LeaderEpoch, LinkName, PartitionIndex, ProducerEpoch, ProducerId, ResolveVerb, Sequence, SourceOffset,
-    TargetOffset, TopicId, TopicName,
+    GroupName, LeaderEpoch, LinkName, PartitionIndex, PeerName, ProducerEpoch, ProducerId, ResolveVerb, Sequence,
+    SourceOffset, TargetOffset, TopicId, TopicName,
 };
 
 /// The key of a state record.
@@ -471,4 +471,19 @@ pub struct DaemonRecord {
     pub started_at_ms: i64,
     /// Where its API listens.
     pub listen: String,
+    /// Which peers it has a session with.
+    #[serde(default)]
+    pub peers: BTreeMap<PeerName, PeerSeenRecord>,
+    /// When this was written, milliseconds; 0: not told.
+    #[serde(default)]
+    pub at_ms: i64,
+}
+
+/// What a daemon knows of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerSeenRecord {
+    /// It has a session with it.
+    pub is_here: bool,
+    /// Since when it has one, or has none, milliseconds.
+    pub since_ms: i64,
 }

@@ -22,6 +22,7 @@ mod frame;
 mod group;
 mod jars;
 mod judge;
+mod line;
 mod process;
 mod reader;
 mod record;

@@ -219,8 +219,8 @@ impl Inner {
     pub(super) fn remember(&mut self, status: &StatusRecord) {
         self.remembered = Some(Remembered {
             at_ms: status.at_ms,
-            contact_age_ms: status.source_contact_age_ms,
-            retention_left_ms: status.retention_left_ms,
+            contact_age: status.source_contact_age_ms,
+            retention_left: status.retention_left_ms,
         });
     }
 
@@ -276,9 +276,11 @@ impl Inner {
 /// What was known of the source at some time.
 #[derive(Debug, Clone, Copy)]
 struct Remembered {
+    /// Wall clock, milliseconds.
     at_ms: i64,
-    contact_age_ms: Option<u64>,
-    retention_left_ms: Option<u64>,
+    /// Milliseconds, both.
+    contact_age: Option<u64>,
+    retention_left: Option<u64>,
 }
 
 impl Remembered {
@@ -287,11 +289,11 @@ impl Remembered {
     }
 
     fn contact_age_ms(&self) -> Option<u64> {
-        Some(self.contact_age_ms?.saturating_add(self.age_ms()))
+        Some(self.contact_age?.saturating_add(self.age_ms()))
     }
 
     fn retention_left_ms(&self) -> Option<u64> {
-        Some(self.retention_left_ms?.saturating_sub(self.age_ms()))
+        Some(self.retention_left?.saturating_sub(self.age_ms()))
     }
 }
 

@@ -145,7 +145,7 @@ table! {
     PEER_UP = "causeway_peer_up", Gauge, "1 or 0", ["peer"],
         "1 while there is a session with the peer.";
     PEER_STATE_SECONDS = "causeway_peer_state_seconds", Gauge, "seconds", ["peer"],
-        "How long there has been a session with the peer, or none (see causeway_peer_up).";
+        "How long there has been a session with the peer, or none.";
     PEER_CONNECTIONS = "causeway_peer_connections", Gauge, "connections", ["peer", "instance"],
         "Connections that are up, of the session with one daemon of the peer.";
     PEER_CONNECTIONS_WANTED = "causeway_peer_connections_wanted", Gauge, "connections", ["peer", "instance"],

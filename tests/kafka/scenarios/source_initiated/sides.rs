@@ -34,8 +34,7 @@ fn all_that_a_direct_link_does_works_over_a_peer() {
     let settings = [("retention.ms", "86400000")];
     on.source.admin().create_topic(name, 2, &settings);
     Workload::new(&on.source.bootstrap(), name, 2).write(300);
-    let mut sides = sides(&on, name);
-    sides.cloud = sides.cloud.clone().sync("interval = \"1s\"");
+    let sides = sides(&on, name);
     let mut onprem = Daemon::start("peers-all-onprem", &sides.onprem);
     let mut cloud = Daemon::start("peers-all-cloud", &sides.cloud);
     Judge::new(on.source, on.target, &[name]).wait();

@@ -94,7 +94,8 @@ fn told(options: &NewKeysOptions, issued: &Issued, written: &Written) -> String 
     say(format!("certificate = {}", quoted(&written.certificate)));
     say(format!("key = {{ file = {} }}", quoted(&written.key)));
     if written.request.is_some() {
-        say("# ca = \"/path/to/authority.pem\"  # who signs the other side's certificate; default: the system's".into());
+        let whose = "who signs the other side's certificate; default: the system's";
+        say(format!("# ca = \"/path/to/authority.pem\"  # {whose}"));
     }
     say("# listen = \"0.0.0.0:9443\"         # on the side that is dialled".to_owned());
     say("\nOn the other side:\n".to_owned());
@@ -106,7 +107,8 @@ fn told(options: &NewKeysOptions, issued: &Issued, written: &Written) -> String 
         say(format!("identity = \"{}\"", issued.digest));
     }
     say("# connect = [\"host:9443\"]         # on the side that dials".to_owned());
-    say("# expose = { cluster = \"...\", topics = [\"...\"], groups = [\"...\"] }  # what may be read there".to_owned());
+    let exposed = "{ cluster = \"...\", topics = [\"...\"], groups = [\"...\"] }";
+    say(format!("# expose = {exposed}  # what may be read there"));
     text
 }
 

@@ -2,6 +2,7 @@
 
 mod acls;
 mod groups;
+mod peers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 pub use acls::{AclEntry, AclsRecord};
 pub use groups::{GroupPositionRecord, GroupRecord};
+pub use peers::PeerSeenRecord;
 
 use crate::types::{
     GroupName, LeaderEpoch, LinkName, PartitionIndex, PeerName, ProducerEpoch, ProducerId, ResolveVerb, Sequence,
@@ -477,13 +479,4 @@ pub struct DaemonRecord {
     /// When this was written, milliseconds; 0: not told.
     #[serde(default)]
     pub at_ms: i64,
-}
-
-/// What a daemon knows of a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerSeenRecord {
-    /// It has a session with it.
-    pub is_here: bool,
-    /// Since when it has one, or has none, milliseconds.
-    pub since_ms: i64,
 }

@@ -22,8 +22,8 @@ pub struct ByteStream {
 
 /// Makes byte streams to the brokers of one cluster.
 pub trait Reach: std::fmt::Debug + Send + Sync {
-    /// A byte stream to this broker (`None`: any). It is authenticated already. What comes over it is judged by its form
-    /// before it is decoded.
+    /// A byte stream to this broker (`None`: any). It is authenticated already. What comes over it is judged by its
+    /// form before it is decoded.
     fn reach(&self, broker: Option<BrokerId>) -> BoxFuture<'_, Result<ByteStream, WireError>>;
 }
 

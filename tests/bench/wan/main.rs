@@ -81,9 +81,9 @@ fn main() {
     );
     for shape in SHAPES.iter().filter(|shape| lines.is_empty() || lines.iter().any(|line| line == shape.name)) {
         let _network = Network::build(*shape);
-        let source = Source::start();
+        let _source = Source::start();
         let topic = format!("wan-{}", shape.name);
-        let bytes = source.fill(&topic, records);
+        let bytes = Source::fill(&topic, records);
         for (way, name) in [(Way::Direct, "direct"), (Way::Peer, "peer")] {
             if ways.is_empty() || ways.iter().any(|wanted| wanted == name) {
                 measure(&target, *shape, way, name, (&topic, records, bytes));

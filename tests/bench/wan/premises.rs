@@ -81,7 +81,7 @@ impl Source {
     }
 
     /// Fills a topic over the short line: records of 1 KiB, uncompressed, in large batches. Gives the bytes of values.
-    pub fn fill(&self, topic: &str, records: u64) -> u64 {
+    pub fn fill(topic: &str, records: u64) -> u64 {
         const VALUE_BYTES: u64 = 1_024;
         Self::admin().create_topic(topic, PARTITIONS, &[]);
         let producer: BaseProducer = ClientConfig::new()

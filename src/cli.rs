@@ -3,7 +3,7 @@
 //! Owns: arguments, what is printed, exit codes.
 //! Promises: 0 done, 1 refused or failed, 2 usage or configuration; results go to stdout, all else to stderr; a reader
 //! that goes away (`causeway topics | head`) is not an error.
-//! Does not know: how a daemon works; all commands but `demo`, `run` and `check` talk to its API.
+//! Does not know: how a daemon works; all commands but `demo`, `run`, `check` and `keys` talk to its API.
 
 mod arguments;
 mod check;
@@ -13,9 +13,11 @@ mod demo;
 mod error;
 mod groups;
 mod human;
+mod keys;
 mod manual;
 mod orders;
 mod output;
+mod peers;
 mod run;
 mod show;
 mod status;
@@ -66,6 +68,7 @@ fn dispatch(command: Command, output: &mut Output<'_>) -> Result<(), CliError> {
         Command::Demo(options) => demo::demo(&options, output),
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check::check(&options, output),
+        Command::Keys(options) => keys::keys(&options, output),
         Command::Status(options) => status::status(&options, output),
         Command::Topics(options) => topics::topics(&options, output),
         Command::Translate(options) => translate::translate(&options, output),

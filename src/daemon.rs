@@ -24,7 +24,7 @@ pub use settings::preflight;
 use side::Side;
 
 use crate::api;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Server};
 use crate::config::Config;
 use crate::mirror::Registry;
 use crate::peer::{self, Peers};
@@ -71,6 +71,8 @@ struct Daemon {
     registry: Registry,
     clusters: BTreeMap<ClusterName, Cluster>,
     peers: Option<Peers>,
+    /// What answers peers.
+    server: Option<Arc<Server>>,
     /// By target cluster.
     sides: BTreeMap<ClusterName, Arc<Side>>,
     started: Instant,
@@ -99,6 +101,10 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     }
     let watched = Arc::clone(&daemon);
     tasks.spawn_until_stopped("gauges", async move { watched.keep_gauges().await });
+    let telling = Arc::clone(&daemon);
+    tasks.spawn_until_stopped("word of peers", async move { telling.tell_of_peers().await });
+    let following = Arc::clone(&daemon);
+    tasks.spawn_until_stopped("list of peers", async move { following.follow_list_of_peers().await });
     let signal = signals.wait().await;
     tracing::info!(signal, "stopping: what is under way drains first");
     signals::tell_systemd(&[sd_notify::NotifyState::Stopping]);
@@ -125,7 +131,7 @@ impl Daemon {
     fn new(config: Config, reached: peers::Reached) -> Self {
         let metrics = Metrics::new();
         let registry = Registry::new(config.daemon.map_bytes_max);
-        let peers::Reached { clusters, peers } = reached;
+        let peers::Reached { clusters, peers, server } = reached;
         let mut sides = BTreeMap::new();
         for name in config.links.values().map(|link| &link.target) {
             if let (Some(cluster), Some(settings)) = (clusters.get(name), config.clusters.get(name)) {
@@ -135,6 +141,6 @@ impl Daemon {
             }
         }
         let started_at_ms = crate::tasks::wall_clock_ms();
-        Self { config, metrics, registry, clusters, peers, sides, started: Instant::now(), started_at_ms }
+        Self { config, metrics, registry, clusters, peers, server, sides, started: Instant::now(), started_at_ms }
     }
 }

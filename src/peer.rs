@@ -31,6 +31,7 @@ mod error;
 mod frame;
 mod hello;
 mod identity;
+mod issue;
 mod line;
 mod listener;
 mod pace;
@@ -61,6 +62,7 @@ pub use error::PeerError;
 pub use frame::{Class, Farewell, ResetReason, Violation};
 pub use hello::{Refusal, SessionEpoch, Versions};
 pub use identity::{Identity, InvalidIdentity, KeyDigest};
+pub use issue::{Issued, Proof, issue};
 pub use line::Loss;
 pub use session::SessionStatus;
 pub use settings::{Address, CONNECTIONS, CONNECTIONS_MAX, InstanceId, PeerSettings, Proxy, SessionLimits, Settings};
@@ -153,6 +155,31 @@ impl Peers {
             }
         }
         Ok(())
+    }
+
+    /// Takes another list of who may have a session, and as whom. Whoever is on it no more, or under another identity,
+    /// is cut at once. Peers that there were no settings for at the start are not added.
+    pub fn allow(&self, allowed: &[(PeerName, Identity)]) {
+        let Some(tls) = &self.tls else { return };
+        let before = tls.allowed();
+        let is_known = |name: &PeerName| self.directory.peer(name).is_ok();
+        tls.allow(allowed.iter().filter(|(name, _)| is_known(name)).cloned().collect());
+        for peer in self.directory.peers() {
+            let of = |list: &[(PeerName, Identity)]| {
+                list.iter().find(|(name, _)| *name == peer.settings.name).map(|(_, identity)| identity.clone())
+            };
+            let (then, now) = (of(&before), of(allowed));
+            if then != now {
+                Directory::restand(peer, now.is_none());
+            }
+        }
+    }
+
+    /// Cuts all connections with a peer; both sides may make new ones at once.
+    pub fn cut(&self, peer: &PeerName) {
+        if let Ok(peer) = self.directory.peer(peer) {
+            Directory::cut(peer);
+        }
     }
 
     /// All peers, for people.

@@ -21,7 +21,7 @@ pub use handle::{Lease, Settings, ShardEvent, Store, StoreError, Write};
 pub use open::state_topic;
 pub use records::{
     AclEntry, AclsRecord, DaemonRecord, GroupPositionRecord, GroupRecord, HolderRecord, Key, LinkRecord, LinkState,
-    MapRecord, OffsetsRecord, PartitionState, PlanRecord, PositionRecord, RequestAction, RequestRecord,
+    MapRecord, OffsetsRecord, PartitionState, PeerSeenRecord, PlanRecord, PositionRecord, RequestAction, RequestRecord,
     ResolutionRecord, SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord, TopicState,
     Value,
 };

@@ -11,6 +11,7 @@ mod connection;
 mod dial;
 mod encode;
 mod error;
+pub mod form;
 mod metadata;
 mod produce;
 mod reach;
@@ -43,4 +44,4 @@ fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -75,6 +75,9 @@ pub trait Backend: Send + Sync + 'static {
     /// All metrics in Prometheus' text form.
     fn metrics(&self) -> String;
 
+    /// The peers that are configured, by name.
+    fn peers(&self) -> Vec<json::Peer>;
+
     /// The daemon itself.
     fn daemon(&self) -> json::Daemon;
 }

@@ -1,5 +1,7 @@
 //! A backend for tests: a few links and topics in every state, and a book of the orders it got.
 
+mod peers;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use uuid::Uuid;
 
 use super::json::{
     Affected, Awaited, Daemon, Group, GroupOffset, HeldBack, Link, LinkGroups, LinkRehearsal, LinkState, Member,
-    MemoryBudget, OffsetsMode, Order, OrderDone, Partition, PartitionState, Problem, Readiness, Stop, Topic,
+    MemoryBudget, OffsetsMode, Order, OrderDone, Partition, PartitionState, Peer, Problem, Readiness, Stop, Topic,
     TopicOffsets, TopicSelection, TopicState, Translated, TranslationName,
 };
 use super::{ApiError, Backend, BoxFuture, KnownOffset, TranslateQuestion};
@@ -215,6 +217,10 @@ impl Backend for FakeBackend {
 
     fn metrics(&self) -> String {
         "causeway_ready 1\n".to_owned()
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        peers::all()
     }
 
     fn daemon(&self) -> Daemon {

@@ -9,6 +9,7 @@ mod daemon;
 mod group;
 mod link;
 mod order;
+mod peer;
 mod topic;
 mod translated;
 
@@ -17,6 +18,7 @@ pub use daemon::{Daemon, Health, Member, MemoryBudget, Readiness};
 pub use group::{Group, GroupOffset, Groups};
 pub use link::{Link, LinkGroups, LinkRehearsal, LinkState, Links, OffsetsMode, Problem};
 pub use order::{Affected, Order, OrderAction, OrderBody, OrderDone, TopicSelection};
+pub use peer::{DialledBy, Peer, PeerError, PeerSession, PeerState, Peers};
 pub use topic::{HeldBack, Partition, PartitionState, Stop, Topic, TopicOffsets, TopicState, Topics};
 pub use translated::{TranslateBody, TranslatePosition, Translated, TranslationName, Translations};
 

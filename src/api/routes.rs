@@ -15,7 +15,7 @@ use axum::{Extension, Json, Router};
 use super::access::{self, Access};
 use super::backend::Backend;
 use super::error::{ApiError, nearest};
-use super::json::{Daemon, Health, Link, Links, Readiness, Topic, Topics, Translated};
+use super::json::{Daemon, Health, Link, Links, Peers, Readiness, Topic, Topics, Translated};
 use super::lookups;
 use super::orders::{self, Verb};
 use super::page::Page;
@@ -56,6 +56,7 @@ pub(super) fn router(backend: Arc<dyn Backend>, access: Access, limits: &Limits)
         .route("/metrics", get(metrics))
         .route("/openapi.json", get(openapi))
         .route("/v1/daemon", get(daemon))
+        .route("/v1/peers", get(peers))
         .route("/v1/links", get(links))
         .route("/v1/links/{link}", get(link))
         .route("/v1/links/{link}/topics", get(topics))
@@ -109,6 +110,10 @@ async fn openapi() -> impl IntoResponse {
 
 async fn daemon(State(app): State<App>) -> Json<Daemon> {
     Json(app.backend.daemon())
+}
+
+async fn peers(State(app): State<App>) -> Json<Peers> {
+    Json(Peers { peers: app.backend.peers() })
 }
 
 async fn links(State(app): State<App>) -> Json<Links> {

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Tells whether a configuration will work: connections, versions, permissions, topic settings
     Check(CheckOptions),
+    /// Makes the key and the certificate that sessions with other daemons need
+    Keys(KeysOptions),
     /// Shows the daemon and its links: lag, problems, what is stopped and why
     Status(StatusOptions),
     /// Lists mirror topics, or shows the partitions of one
@@ -97,6 +99,44 @@ pub(crate) struct CheckOptions {
     /// Print the kafka-acls commands that give the least rights needed
     #[arg(long)]
     pub(crate) acls: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysOptions {
+    /// What about them.
+    #[command(subcommand)]
+    pub(crate) command: KeysCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Writes a key and its certificate, and prints the lines of both sides' configuration
+    New(NewKeysOptions),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The key is for its owner's eyes only (mode 0600) and stays on this side. The other side knows us by the digest of the
+key, or, with --request and an authority that signs it, by the name. Nothing is ever overwritten.
+
+Example, on the premises, then in the cloud:
+  causeway keys new onprem.example --folder /etc/causeway
+  causeway keys new dr.example --folder /etc/causeway")]
+pub(crate) struct NewKeysOptions {
+    /// The DNS name in the certificate; the files are called NAME.key and NAME.pem
+    pub(crate) name: String,
+    /// Where to write them
+    #[arg(long, value_name = "FOLDER", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+    /// For how long the certificate is valid
+    #[arg(long, value_name = "DAYS", default_value_t = 730, conflicts_with = "request")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub(crate) days: u32,
+    /// Write a request for an authority to sign (NAME.csr) in place of a certificate
+    #[arg(long)]
+    pub(crate) request: bool,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
 }

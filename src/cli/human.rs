@@ -16,6 +16,22 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
+/// Bytes with a unit.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let (mut value, mut unit) = (bytes as f64 / 1000.0, 0);
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let digits = usize::from(value < 9.95);
+    format!("{value:.digits$} {}", UNITS.get(unit).copied().unwrap_or_default())
+}
+
 /// A duration with two units at most.
 pub(super) fn span(ms: u64) -> String {
     let seconds = ms / 1000;

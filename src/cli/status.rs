@@ -12,7 +12,7 @@ use super::human::{ago, count, known, span, words};
 use super::output::Output;
 use super::show::{self, line};
 use super::table::{Align, Table};
-use crate::api::json::{Daemon, Link, LinkState, Links, Readiness, Topic, Topics};
+use crate::api::json::{Daemon, Link, LinkState, Links, Peer, Peers, Readiness, Topic, Topics};
 
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -21,6 +21,7 @@ struct Status {
     daemon: Daemon,
     readiness: Readiness,
     links: Vec<(Link, Vec<Topic>)>,
+    peers: Vec<Peer>,
     raw: Value,
 }
 
@@ -79,8 +80,11 @@ fn ask(client: &Client, options: &StatusOptions) -> Result<Status, CliError> {
         links.push((link, topics));
     }
     let (parsed_daemon, parsed_readiness) = (parse(&daemon)?, parse(&readiness)?);
-    let raw = json!({"daemon": daemon, "readiness": readiness, "links": raw_links.get("links")});
-    Ok(Status { daemon: parsed_daemon, readiness: parsed_readiness, links, raw })
+    let raw_peers = client.get("/v1/peers")?;
+    let peers = parse::<Peers>(&raw_peers)?.peers;
+    let (links_told, peers_told) = (raw_links.get("links"), raw_peers.get("peers"));
+    let raw = json!({"daemon": daemon, "readiness": readiness, "links": links_told, "peers": peers_told});
+    Ok(Status { daemon: parsed_daemon, readiness: parsed_readiness, links, peers, raw })
 }
 
 fn text(status: &Status, now_ms: i64) -> String {
@@ -108,10 +112,12 @@ fn text(status: &Status, now_ms: i64) -> String {
     }
     text.push('\n');
     text.push_str(&links(status.links.iter().map(|(link, _)| link)).to_string());
+    text.push_str(&super::peers::table(&status.peers, now_ms));
     for (link, _) in &status.links {
         super::groups::summary(&mut text, link);
     }
     let mut troubles = String::new();
+    super::peers::troubles(&mut troubles, &status.peers, now_ms);
     for (link, topics) in &status.links {
         problems(&mut troubles, link, now_ms);
         for topic in topics {

@@ -14,6 +14,7 @@ mod relay;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Buf;
 use futures::future::BoxFuture;
 
@@ -47,20 +48,26 @@ impl Exposed {
 /// Serves peers, each what is exposed to it.
 #[derive(Debug, Default)]
 pub struct Server {
-    exposed: BTreeMap<PeerName, Exposed>,
+    exposed: ArcSwap<BTreeMap<PeerName, Exposed>>,
 }
 
 impl Server {
     /// A peer that is not in the list is refused everything.
     #[must_use]
     pub fn new(exposed: BTreeMap<PeerName, Exposed>) -> Self {
-        Self { exposed }
+        Self { exposed: ArcSwap::from_pointee(exposed) }
+    }
+
+    /// Exposes this from now on. Streams that are open go on with what was exposed when they were opened: cut the
+    /// sessions of those whose list became shorter.
+    pub fn expose(&self, exposed: BTreeMap<PeerName, Exposed>) {
+        self.exposed.store(Arc::new(exposed));
     }
 }
 
 impl Handler for Server {
     fn serve(&self, caller: Caller, stream: Stream) -> BoxFuture<'static, ()> {
-        let exposed = self.exposed.get(&caller.peer).cloned();
+        let exposed = self.exposed.load().get(&caller.peer).cloned();
         Box::pin(async move {
             let wanted = wanted(stream.purpose());
             match (exposed, wanted) {

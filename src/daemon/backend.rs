@@ -226,6 +226,10 @@ impl Backend for Daemon {
         self.metrics.render()
     }
 
+    fn peers(&self) -> Vec<json::Peer> {
+        self.shown_peers()
+    }
+
     fn daemon(&self) -> json::Daemon {
         let mut members = Vec::new();
         for store in self.sides.values().filter_map(|side| side.store()) {

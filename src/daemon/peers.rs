@@ -5,6 +5,9 @@
 //! Does not know: how sessions work.
 
 mod check;
+mod group;
+mod reload;
+mod show;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,15 +17,17 @@ pub(super) use check::check;
 use super::DaemonError;
 use crate::cluster::{Cluster, Exposed, Server, via};
 use crate::config::{Config, PeersConfig};
-use crate::peer::{InstanceId, PeerStatus, Peers, SessionLimits, Settings};
+use crate::peer::{Handler, InstanceId, PeerStatus, Peers, SessionLimits, Settings};
 use crate::telemetry::{Metrics, names};
-use crate::types::ClusterName;
+use crate::types::{ClusterName, PeerName};
 use crate::wire;
 
 /// All clusters of a configuration, and the sessions that some of them are read through.
 pub(super) struct Reached {
     pub(super) clusters: BTreeMap<ClusterName, Cluster>,
     pub(super) peers: Option<Peers>,
+    /// What answers peers; none where there are no peers.
+    pub(super) server: Option<Arc<Server>>,
 }
 
 /// Makes the clients of all clusters; listens for peers and dials them.
@@ -32,20 +37,25 @@ pub(super) async fn reach(config: &Config) -> Result<Reached, DaemonError> {
         (name.clone(), Cluster::new(name.clone(), wire::Client::new(settings.clone())))
     };
     let mut clusters: BTreeMap<_, _> = direct.map(|cluster| client(&cluster.name, &cluster.wire)).collect();
-    let Some(of_peers) = &config.peers else { return Ok(Reached { clusters, peers: None }) };
-    let exposed = of_peers.exposed.iter().filter_map(|(peer, expose)| {
-        let cluster = clusters.get(&expose.cluster)?;
-        Some((peer.clone(), Exposed::new(cluster.clone(), expose.exposure.clone())))
-    });
-    let server = Server::new(exposed.collect());
-    let peers = Peers::start(settings(config, of_peers), Arc::new(server)).await.map_err(DaemonError::Peers)?;
+    let Some(of_peers) = &config.peers else { return Ok(Reached { clusters, peers: None, server: None }) };
+    let server = Arc::new(Server::new(exposed(of_peers, &clusters)));
+    let handler = Arc::clone(&server) as Arc<dyn Handler>;
+    let peers = Peers::start(settings(config, of_peers), handler).await.map_err(DaemonError::Peers)?;
     for cluster in config.clusters.values() {
         if let Some(peer) = &cluster.via {
             let name = cluster.name.clone();
             clusters.insert(name.clone(), via(name, peers.clone(), peer.clone(), &cluster.wire.client_id));
         }
     }
-    Ok(Reached { clusters, peers: Some(peers) })
+    Ok(Reached { clusters, peers: Some(peers), server: Some(server) })
+}
+
+fn exposed(of_peers: &PeersConfig, clusters: &BTreeMap<ClusterName, Cluster>) -> BTreeMap<PeerName, Exposed> {
+    let exposed = of_peers.exposed.iter().filter_map(|(peer, expose)| {
+        let cluster = clusters.get(&expose.cluster)?;
+        Some((peer.clone(), Exposed::new(cluster.clone(), expose.exposure.clone())))
+    });
+    exposed.collect()
 }
 
 fn settings(config: &Config, of_peers: &PeersConfig) -> Settings {
@@ -72,8 +82,8 @@ pub(super) fn measure(peers: &Peers, metrics: &Metrics) {
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 fn measure_one(status: &PeerStatus, metrics: &Metrics) {
     let peer = status.peer.as_str();
-    let is_up = status.sessions.iter().any(|session| session.up_for.is_some());
-    metrics.set(names::PEER_UP, &[("peer", peer)], f64::from(u8::from(is_up)));
+    metrics.set(names::PEER_UP, &[("peer", peer)], f64::from(u8::from(status.is_here)));
+    metrics.set(names::PEER_STATE_SECONDS, &[("peer", peer)], status.since.as_secs_f64());
     for session in &status.sessions {
         let labels = [("peer", peer), ("instance", session.instance.as_str())];
         let (up, wanted) = session.connections;

@@ -295,11 +295,19 @@ impl Side {
 
     /// Tells the group about this daemon.
     async fn introduce(&self, store: &Store) {
+        // What it said of its peers before it was started again still counts.
+        let before = store.view().get(&store::Key::Daemon { id: self.daemon.id.clone() });
+        let (peers, at_ms) = match before.as_deref() {
+            Some(store::Value::Daemon(before)) => (before.peers.clone(), before.at_ms),
+            Some(_) | None => Default::default(),
+        };
         let record = DaemonRecord {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             digests: self.links.iter().map(|link| (link.name.clone(), link.digest.clone())).collect(),
             started_at_ms: crate::tasks::wall_clock_ms(),
             listen: self.daemon.listen.to_string(),
+            peers,
+            at_ms,
         };
         if let Err(error) = store.post_daemon(&self.daemon.id, record).await {
             tracing::warn!(cluster = %self.cluster, %error, "the group could not be told about this daemon");

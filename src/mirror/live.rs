@@ -42,8 +42,11 @@ pub(super) struct Inner {
     pub(super) watermarks: Option<Watermarks>,
     /// What holds readers back at the source; see `outlook`.
     pub(super) held: Option<Held>,
-    /// How long until the source's retention would overtake us, milliseconds; see `outlook`.
-    pub(super) retention_left_ms: Option<u64>,
+    /// How long until the source's retention would overtake us, milliseconds, and when that was looked up; see
+    /// `outlook`. Time runs on while the source is away.
+    pub(super) retention_left: Option<(u64, Instant)>,
+    /// What is stored of the source by whoever had the partition before; told until the source has answered us.
+    remembered: Option<Remembered>,
     /// When the source was last heard of: by the inbox while there is one, else as far as is remembered.
     pub(super) contact: Option<ContactWatch>,
     last_contact: Option<Instant>,
@@ -119,7 +122,8 @@ impl Live {
             sent_to: None,
             watermarks: None,
             held: None,
-            retention_left_ms: None,
+            retention_left: None,
+            remembered: None,
             contact: None,
             last_contact: None,
             stop: None,
@@ -199,6 +203,29 @@ impl Inner {
         self.lag.oldest().map_or(0, millis_since)
     }
 
+    /// Time since the source last answered us; `None`: it never did.
+    pub(super) fn contact_age_ms(&self) -> Option<u64> {
+        self.contact.as_ref().and_then(ContactWatch::last).max(self.last_contact).map(millis_since)
+    }
+
+    fn retention_left_ms(&self) -> Option<u64> {
+        let own = self.retention_left.map(|(left, at)| left.saturating_sub(millis_since(at)));
+        own.or_else(|| self.remembered().filter(|_| self.contact_age_ms().is_none())?.retention_left_ms())
+    }
+
+    /// Takes over what was stored of the source: it may be away for long yet, and that was known before.
+    pub(super) fn remember(&mut self, status: &StatusRecord) {
+        self.remembered = Some(Remembered {
+            at_ms: status.at_ms,
+            contact_age: status.source_contact_age_ms,
+            retention_left: status.retention_left_ms,
+        });
+    }
+
+    fn remembered(&self) -> Option<&Remembered> {
+        self.remembered.as_ref()
+    }
+
     /// Names the producer whose open transaction begins at `at`, if readers are still held back there.
     pub(super) fn name_holder(&mut self, at: SourceOffset, producer_id: Option<i64>) {
         if let Some(held) = self.held.as_mut().filter(|held| held.at == at) {
@@ -233,19 +260,38 @@ impl Inner {
             source_high_watermark: self.watermarks.map(|marks| marks.high_watermark),
             source_last_stable: self.watermarks.map(|marks| marks.last_stable),
             lag_ms: self.watermarks.map(|_| self.lag_ms()),
-            source_contact_age_ms: self
-                .contact
-                .as_ref()
-                .and_then(ContactWatch::last)
-                .max(self.last_contact)
-                .map(millis_since),
-            retention_left_ms: self.retention_left_ms,
+            source_contact_age_ms: self.contact_age_ms().or_else(|| self.remembered()?.contact_age_ms()),
+            retention_left_ms: self.retention_left_ms(),
             held_by: self
                 .held
                 .as_ref()
                 .map(|held| HolderRecord { producer_id: held.producer_id, age_ms: millis_since(held.since) }),
             stop: self.stop.clone(),
         }
+    }
+}
+
+/// What was known of the source at some time.
+#[derive(Debug, Clone, Copy)]
+struct Remembered {
+    /// Wall clock, milliseconds.
+    at_ms: i64,
+    /// Milliseconds, both.
+    contact_age: Option<u64>,
+    retention_left: Option<u64>,
+}
+
+impl Remembered {
+    fn age_ms(&self) -> u64 {
+        u64::try_from(crate::tasks::wall_clock_ms().saturating_sub(self.at_ms)).unwrap_or(0)
+    }
+
+    fn contact_age_ms(&self) -> Option<u64> {
+        Some(self.contact_age?.saturating_add(self.age_ms()))
+    }
+
+    fn retention_left_ms(&self) -> Option<u64> {
+        Some(self.retention_left?.saturating_sub(self.age_ms()))
     }
 }
 

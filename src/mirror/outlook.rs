@@ -120,6 +120,7 @@ struct Seen {
     log_start: SourceOffset,
     high_watermark: SourceOffset,
     lag_ms: u64,
+    silence_ms: u64,
     is_fetched: bool,
     held_at: Option<SourceOffset>,
 }
@@ -133,6 +134,7 @@ fn seen(live: &Live) -> Option<Seen> {
         log_start: marks.log_start,
         high_watermark: marks.high_watermark,
         lag_ms: inner.lag_ms(),
+        silence_ms: inner.contact_age_ms().unwrap_or(0),
         is_fetched: inner.state == PartitionState::Mirroring,
         held_at,
     })
@@ -157,7 +159,8 @@ async fn look(
         (Retention::Untold, _) | (_, None) => None,
         (Retention::After(_), Some(position)) if position < seen.log_start => Some(0),
         (Retention::After(age), Some(position)) if position >= seen.high_watermark => {
-            Some(age.saturating_sub(seen.lag_ms))
+            // What was written since the source answered last is not known: it may be as old as that.
+            Some(age.saturating_sub(seen.lag_ms.max(seen.silence_ms)))
         }
         (Retention::After(age), Some(_)) if seen.is_fetched && seen.lag_ms < LAG_MS_MIN => {
             Some(age.saturating_sub(seen.lag_ms))
@@ -168,7 +171,7 @@ async fn look(
             batch_at(source, partition, position).await?.and_then(|header| left(age, header.max_timestamp, now))
         }
     };
-    live.lock().retention_left_ms = left;
+    live.lock().retention_left = left.map(|left| (left, Instant::now()));
     Ok(questions)
 }
 

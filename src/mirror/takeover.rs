@@ -251,6 +251,7 @@ impl Partition {
             // The topic's owner let another life of the topic begin: the old position has no meaning in it.
             return self.begin().await;
         }
+        self.live.lock().remember(&record.status);
         let unreadable =
             |message: String| Ended::Stopped(StopReason::State { message, source_offset: record.source_position });
         let mut position =

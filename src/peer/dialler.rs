@@ -138,6 +138,12 @@ impl Seeker {
                 tokio::time::sleep_until(until).await;
             }
             changes.mark_unchanged();
+            if peer.is_revoked() {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
             let attempts = self.missing(peer).min(AT_ONCE);
             if attempts == 0 {
                 let probe_every = directory.limits.probe_every;

@@ -52,6 +52,10 @@ pub(super) struct Peer {
     trouble: Mutex<Option<Trouble>>,
     /// A newer session took our place: we don't come back before.
     fenced_until: Mutex<Option<Instant>>,
+    /// Whether it is on the list no more, and when its place on it changed.
+    standing: Mutex<(bool, Option<Instant>)>,
+    /// Whether there is a session, and since when it is so.
+    presence: Mutex<(bool, Instant)>,
     /// Counts changes: connections that came or went.
     changes: watch::Sender<u64>,
 }
@@ -73,6 +77,10 @@ pub struct Trouble {
 pub struct PeerStatus {
     /// Our name for it.
     pub peer: PeerName,
+    /// Whether there is a session with a connection that is up.
+    pub is_here: bool,
+    /// How long it has been so; since the start, if it never changed.
+    pub since: Duration,
     /// Its sessions, those without a connection included for a while.
     pub sessions: Vec<SessionStatus>,
     /// What went wrong last, even if all is well now.
@@ -89,6 +97,8 @@ impl Directory {
                 epoch_floor: Mutex::new(0),
                 trouble: Mutex::new(None),
                 fenced_until: Mutex::new(None),
+                standing: Mutex::new((false, None)),
+                presence: Mutex::new((false, Instant::now())),
                 changes: watch::Sender::new(0),
             };
             (settings.name.clone(), peer)
@@ -232,6 +242,9 @@ impl Directory {
         if !known.has(session) {
             line.close(Farewell::Fenced);
         }
+        if known.is_judged_too_early(self.limits.handshake_max) {
+            line.cut();
+        }
         known.changed();
         tracing::debug!(%peer, instance = %session.instance, address, place, "a connection of a session is up");
         let (directory, name, session) = (Arc::clone(self), peer.clone(), Arc::clone(session));
@@ -253,7 +266,12 @@ impl Directory {
                 *lock(&peer.fenced_until) = Some(Instant::now() + FENCED_PAUSE);
                 Self::end(peer, session);
             }
-            Loss::Farewell(_) | Loss::Io(_) | Loss::Silence(_) | Loss::Violation(_) | Loss::Expired => {}
+            Loss::Farewell(_)
+            | Loss::Io(_)
+            | Loss::Silence(_)
+            | Loss::Violation(_)
+            | Loss::Expired
+            | Loss::Reconfigured => {}
         }
         peer.trouble(format!("the connection to {} was lost: {loss}", session.instance), None);
     }
@@ -265,9 +283,25 @@ impl Directory {
             sessions.sort_by(|one, other| one.instance.cmp(&other.instance));
             let trouble = lock(&peer.trouble).clone();
             let trouble = trouble.map(|trouble| Trouble { age: trouble.at.elapsed(), ..trouble });
-            PeerStatus { peer: peer.settings.name.clone(), sessions, trouble }
+            let (is_here, since) = peer.presence();
+            PeerStatus { peer: peer.settings.name.clone(), is_here, since, sessions, trouble }
         };
         self.peers().map(status).collect()
+    }
+
+    /// The peer's place on the list has changed. Cuts what was made under the old one.
+    pub(super) fn restand(peer: &Peer, is_revoked: bool) {
+        *lock(&peer.standing) = (is_revoked, Some(Instant::now()));
+        Self::cut(peer);
+    }
+
+    /// Cuts all connections with a peer; new ones may be made.
+    pub(super) fn cut(peer: &Peer) {
+        let sessions: Vec<_> = lock(&peer.sessions).values().cloned().collect();
+        for session in sessions {
+            session.cut();
+        }
+        peer.changed();
     }
 
     /// Closes all sessions.
@@ -286,6 +320,17 @@ impl Peer {
     /// Tells of each connection that comes or goes.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Whether it was taken off the list.
+    pub(super) fn is_revoked(&self) -> bool {
+        lock(&self.standing).0
+    }
+
+    /// Whether a connection that is made now may have been judged by the list before its last change.
+    fn is_judged_too_early(&self, handshake_max: Duration) -> bool {
+        let (is_revoked, changed_at) = *lock(&self.standing);
+        is_revoked || changed_at.is_some_and(|at| at.elapsed() < handshake_max)
     }
 
     /// Whether any session has a connection.
@@ -314,7 +359,19 @@ impl Peer {
         lock(&self.sessions).get(&key).is_some_and(|known| known.id == session.id)
     }
 
+    /// Whether there is a session, and how long it has been so.
+    fn presence(&self) -> (bool, Duration) {
+        let is_here = self.is_here();
+        let mut presence = lock(&self.presence);
+        if presence.0 != is_here {
+            *presence = (is_here, Instant::now());
+        }
+        (is_here, presence.1.elapsed())
+    }
+
     fn changed(&self) {
+        self.presence();
+
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 }

@@ -24,6 +24,12 @@ pub struct KeyDigest([u8; 32]);
 #[error("`{0}` is no identity: give a DNS name of the peer's certificate, or sha256: and 64 hex digits")]
 pub struct InvalidIdentity(String);
 
+impl InvalidIdentity {
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 impl KeyDigest {
     /// The digest of a `SubjectPublicKeyInfo`.
     #[must_use]

@@ -61,6 +61,9 @@ pub enum Loss {
     /// The certificate of the peer expired meanwhile.
     #[error("the peer's certificate has expired")]
     Expired,
+    /// The list of who may have a session, or of what it may read, was changed.
+    #[error("our configuration of the peer has changed")]
+    Reconfigured,
     /// We closed it.
     #[error("closed")]
     Closed,
@@ -130,6 +133,11 @@ impl Line {
     /// Closes it, with a word to the other side.
     pub(super) fn close(&self, farewell: Farewell) {
         self.0.leave(Loss::Closed, Some(farewell));
+    }
+
+    /// Closes it without a word: the other side learns why when it comes back, as far as that concerns it.
+    pub(super) fn cut(&self) {
+        self.0.leave(Loss::Reconfigured, None);
     }
 
     /// Waits for its end.

@@ -184,6 +184,13 @@ impl Session {
         }
     }
 
+    /// Cuts all connections.
+    pub(super) fn cut(&self) {
+        for line in self.lines() {
+            line.cut();
+        }
+    }
+
     fn lines(&self) -> Vec<Line> {
         let places = lock(&self.places);
         let line = |place: &Place| match place {

@@ -15,6 +15,7 @@ use crate::wire::PemSource;
 
 mod frames;
 mod hostile;
+mod mutations;
 mod sessions;
 mod speed;
 mod streams;

@@ -12,6 +12,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -44,7 +45,7 @@ pub(super) struct Tls {
     certificate: PemSource,
     key: PemSource,
     ca: Option<PemSource>,
-    rules: Arc<Vec<(PeerName, Identity)>>,
+    rules: ArcSwap<Vec<(PeerName, Identity)>>,
     current: Mutex<Option<Current>>,
 }
 
@@ -74,7 +75,17 @@ impl Tls {
         ca: Option<PemSource>,
         rules: Vec<(PeerName, Identity)>,
     ) -> Self {
-        Self { certificate, key, ca, rules: Arc::new(rules), current: Mutex::default() }
+        Self { certificate, key, ca, rules: ArcSwap::from_pointee(rules), current: Mutex::default() }
+    }
+
+    /// Who is on the list.
+    pub(super) fn allowed(&self) -> Arc<Vec<(PeerName, Identity)>> {
+        self.rules.load_full()
+    }
+
+    /// From now on these are on the list.
+    pub(super) fn allow(&self, rules: Vec<(PeerName, Identity)>) {
+        self.rules.store(Arc::new(rules));
     }
 
     /// Shakes hands as the dialler with a peer that must be this one.
@@ -137,12 +148,13 @@ impl Tls {
         for text in &texts {
             hash.update(text.as_ref().map_or([0; 32], |text| Sha256::digest(text).into()));
         }
+        let rules = self.allowed();
+        hash.update(format!("{rules:?}"));
         let fingerprint: [u8; 32] = hash.finalize().into();
         let known = lock(&self.current).clone();
         if let Some(known) = known.filter(|known| known.fingerprint == fingerprint) {
             return Ok(known);
         }
-        let rules = Arc::clone(&self.rules);
         let built = tokio::task::spawn_blocking(move || build(fingerprint, &texts, rules)).await;
         let built = built.unwrap_or_else(|error| Err(error.to_string()))?;
         *lock(&self.current) = Some(built.clone());

@@ -2,6 +2,7 @@
 
 mod acls;
 mod groups;
+mod peers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +11,11 @@ use uuid::Uuid;
 
 pub use acls::{AclEntry, AclsRecord};
 pub use groups::{GroupPositionRecord, GroupRecord};
+pub use peers::PeerSeenRecord;
 
 use crate::types::{
-    GroupName, LeaderEpoch, LinkName, PartitionIndex, ProducerEpoch, ProducerId, ResolveVerb, Sequence, SourceOffset,
-    TargetOffset, TopicId, TopicName,
+    GroupName, LeaderEpoch, LinkName, PartitionIndex, PeerName, ProducerEpoch, ProducerId, ResolveVerb, Sequence,
+    SourceOffset, TargetOffset, TopicId, TopicName,
 };
 
 /// The key of a state record.
@@ -471,4 +473,10 @@ pub struct DaemonRecord {
     pub started_at_ms: i64,
     /// Where its API listens.
     pub listen: String,
+    /// Which peers it has a session with.
+    #[serde(default)]
+    pub peers: BTreeMap<PeerName, PeerSeenRecord>,
+    /// When this was written, milliseconds; 0: not told.
+    #[serde(default)]
+    pub at_ms: i64,
 }

@@ -146,6 +146,8 @@ table! {
         "Shards of the target cluster's state topic that this daemon owns.";
     PEER_UP = "causeway_peer_up", Gauge, "1 or 0", ["peer"],
         "1 while there is a session with the peer.";
+    PEER_STATE_SECONDS = "causeway_peer_state_seconds", Gauge, "seconds", ["peer"],
+        "How long there has been a session with the peer, or none.";
     PEER_CONNECTIONS = "causeway_peer_connections", Gauge, "connections", ["peer", "instance"],
         "Connections that are up, of the session with one daemon of the peer.";
     PEER_CONNECTIONS_WANTED = "causeway_peer_connections_wanted", Gauge, "connections", ["peer", "instance"],

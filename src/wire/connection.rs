@@ -26,7 +26,7 @@ pub(super) use self::line::Line;
 
 use self::establish::Guard;
 
-use super::encode::{Decoded, decode_response, undecoded};
+use super::encode::{Decoded, decode_judged, decode_response, undecoded};
 use super::produce::decode_produce;
 use super::versions::{Ceilings, Versions};
 use super::{ProduceRequest, Settings, WireError, api_name};
@@ -72,7 +72,7 @@ impl Connection {
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
-        let end = End { address, broker, ceilings: Ceilings::default() };
+        let end = End { address, broker, ceilings: Ceilings::default(), is_judged: false };
         establish(reader, writer, end, settings).await
     }
 
@@ -178,10 +178,11 @@ impl Connection {
         receiver: oneshot::Receiver<Result<Bytes, WireError>>,
         version: i16,
     ) -> Pending<R::Response> {
+        let is_judged = self.handle.line.shared.limits.is_judged;
         Pending {
             receiver,
             handle: Arc::clone(&self.handle),
-            decode: decode_response::<R>,
+            decode: if is_judged { decode_judged::<R> } else { decode_response::<R> },
             api: api_name::<R>(),
             api_key: R::KEY,
             version,

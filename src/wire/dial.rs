@@ -56,7 +56,7 @@ impl TcpDialer {
         let deadline = Instant::now() + self.settings.connect_timeout;
         let name = address.to_string();
         let stream = self.tcp(address, &name, deadline).await?;
-        let end = End { address: &name, broker, ceilings: self.ceilings.clone() };
+        let end = End { address: &name, broker, ceilings: self.ceilings.clone(), is_judged: false };
         let established = match &self.tls {
             None => {
                 let (reader, writer) = stream.into_split();

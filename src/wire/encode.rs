@@ -6,7 +6,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
-use super::{WireError, api_name, throttle};
+use super::{WireError, api_name, form, throttle};
 
 /// A response with what its sender asks of us.
 #[derive(Debug)]
@@ -66,6 +66,24 @@ pub(super) fn decode_response<R: Request>(frame: Bytes, version: i16) -> Result<
     let throttle = throttle::asked_for(R::KEY, version, &body);
     let response = R::Response::decode(&mut body, version).map_err(|error| error.to_string())?;
     Ok(Decoded { response, throttle })
+}
+
+/// The same for what somebody sent who is not trusted to have it from a broker.
+pub(super) fn decode_judged<R: Request>(frame: Bytes, version: i16) -> Result<Decoded<R::Response>, String> {
+    judge::<R>(&frame, version)?;
+    decode_response::<R>(frame, version)
+}
+
+/// Whether a response frame may be decoded.
+pub(super) fn judge<R: Request>(frame: &Bytes, version: i16) -> Result<(), String> {
+    let is_flexible = <R::Response as HeaderVersion>::header_version(version) >= 1;
+    // The correlation id, and in flexible headers no tagged fields: nobody has defined any.
+    let body = match frame.get(4..) {
+        Some([0, body @ ..]) if is_flexible => body,
+        Some(body) if !is_flexible => body,
+        Some(_) | None => return Err("its header has not the form of one".to_owned()),
+    };
+    form::judge(R::KEY, version, body).map_err(str::to_owned)
 }
 
 /// A response frame as it came; only what it asks of us is looked at.

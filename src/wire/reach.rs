@@ -22,7 +22,8 @@ pub struct ByteStream {
 
 /// Makes byte streams to the brokers of one cluster.
 pub trait Reach: std::fmt::Debug + Send + Sync {
-    /// A byte stream to this broker (`None`: any). It is authenticated already.
+    /// A byte stream to this broker (`None`: any). It is authenticated already. What comes over it is judged by its
+    /// form before it is decoded.
     fn reach(&self, broker: Option<BrokerId>) -> BoxFuture<'_, Result<ByteStream, WireError>>;
 }
 
@@ -47,7 +48,7 @@ impl Reacher {
             reason: format!("not finished within {:?}", self.settings.connect_timeout),
         };
         let stream = timeout_at(deadline, self.reach.reach(broker)).await.map_err(slow)??;
-        let end = End { address: &name, broker, ceilings: self.ceilings.clone() };
+        let end = End { address: &name, broker, ceilings: self.ceilings.clone(), is_judged: true };
         let established = timeout_at(deadline, establish(stream.reader, stream.writer, end, &self.settings)).await;
         established.map_err(slow)?
     }

@@ -1,2 +1,3 @@
 pub(super) mod fake;
+pub(crate) mod mutation;
 mod real;

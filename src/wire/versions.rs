@@ -8,8 +8,8 @@ use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::{Decodable, Message, Request, StrBytes};
 
 use super::connection::Line;
-use super::encode::response_body;
-use super::{ResponseError, WireError, api_name, lock};
+use super::encode::{judge, response_body};
+use super::{ResponseError, WireError, api_name, form, lock};
 
 /// The version of `ApiVersions` that is tried first. Later ones tell nothing that we use.
 const FIRST_TRY: i16 = 3;
@@ -46,8 +46,12 @@ impl Versions {
         let mut version = FIRST_TRY;
         loop {
             let response = ask_once(line, version).await?;
-            let offered: BTreeMap<_, _> =
-                response.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version))).collect();
+            let offered = response.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version)));
+            let offered: BTreeMap<_, _> = if line.is_judged() {
+                offered.filter_map(|(key, offered)| Some((key, judgeable(key, offered)?))).collect()
+            } else {
+                offered.collect()
+            };
             match ResponseError::try_from_code(response.error_code) {
                 None => return Ok(Self { offered, ceilings }),
                 Some(ResponseError::UnsupportedVersion) if version > 0 => {
@@ -87,12 +91,22 @@ impl Versions {
     }
 }
 
+/// What of the offered versions can be judged.
+fn judgeable(api_key: i16, (oldest, newest): (i16, i16)) -> Option<(i16, i16)> {
+    let (first, last) = form::known_versions(api_key)?;
+    let (oldest, newest) = (oldest.max(first), newest.min(last));
+    (oldest <= newest).then_some((oldest, newest))
+}
+
 async fn ask_once(line: &Line, version: i16) -> Result<ApiVersionsResponse, WireError> {
     let request = ApiVersionsRequest::default()
         .with_client_software_name(StrBytes::from_static_str(env!("CARGO_PKG_NAME")))
         .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
     let frame = line.exchange(&request, version).await?;
     let api = api_name::<ApiVersionsRequest>();
+    if line.is_judged() {
+        judge::<ApiVersionsRequest>(&frame, version).map_err(|error| line.malformed(api, &error))?;
+    }
     let mut body = response_body::<ApiVersionsRequest>(frame, version).map_err(|error| line.malformed(api, &error))?;
     let error_code = body.as_ref().try_get_i16().unwrap_or_default();
     let is_refused = ResponseError::try_from_code(error_code) == Some(ResponseError::UnsupportedVersion);

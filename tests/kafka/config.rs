@@ -60,6 +60,14 @@ impl Config {
         self
     }
 
+    /// Without the end of the file, from this text on.
+    pub fn without_tail_after(mut self, text: &str) -> Self {
+        if let Some(at) = self.tail.find(text) {
+            self.tail.truncate(at);
+        }
+        self
+    }
+
     /// Names a cluster, or replaces how it is reached.
     pub fn cluster(mut self, name: &str, properties: &[(String, String)]) -> Self {
         self.clusters.retain(|(known, _)| known != name);

@@ -4,6 +4,7 @@
 //! Promises: the daemon is seen from outside only: command line, signals, HTTP, log.
 //! Does not know: the crate's types.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -235,6 +236,18 @@ impl Daemon {
         Command::new(BINARY).args(arguments).env("CAUSEWAY_API", self.url()).output().expect("the binary runs")
     }
 
+    /// Changes its file; what it does about it while it runs is its business.
+    pub fn reconfigure(&mut self, config: &Config) {
+        self.config = config.clone();
+        let token = self.folder.join("token").display().to_string();
+        write_private(&self.folder.join("causeway.toml"), &self.config.render(&self.id, self.port, &token));
+    }
+
+    /// The ports that its connections lead to.
+    pub fn ports_dialled(&self) -> BTreeSet<u16> {
+        ports_dialled(self.process.as_ref().expect("a running daemon").id())
+    }
+
     /// Its configuration file.
     pub fn config_file(&self) -> String {
         self.folder.join("causeway.toml").display().to_string()
@@ -286,6 +299,22 @@ impl Drop for Daemon {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
+}
+
+/// The remote ports of a process's TCP connections, as the system lists them.
+fn ports_dialled(process: u32) -> BTreeSet<u16> {
+    let links = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    let link = |entry: fs::DirEntry| fs::read_link(entry.path()).ok()?.to_str().map(str::to_owned);
+    let inode = |link: String| link.strip_prefix("socket:[")?.strip_suffix(']').map(str::to_owned);
+    let own: BTreeSet<String> = links.filter_map(link).filter_map(inode).collect();
+    let tables = ["tcp", "tcp6"].map(|table| fs::read_to_string(format!("/proc/{process}/net/{table}")));
+    let lines = tables.iter().flatten().flat_map(|table| table.lines().skip(1));
+    let port = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        own.contains(*words.get(9)?).then_some(())?;
+        u16::from_str_radix(words.get(2)?.rsplit(':').next()?, 16).ok()
+    };
+    lines.filter_map(port).collect()
 }
 
 /// Runs the binary without a daemon.

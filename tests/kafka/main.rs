@@ -23,6 +23,7 @@ mod group;
 mod group_load;
 mod jars;
 mod judge;
+mod line;
 mod process;
 mod reader;
 mod record;

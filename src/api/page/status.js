@@ -37,6 +37,7 @@ const TONE = {
   mirroring: "good", active: "good", promoted: "good", failed_over: "good",
   starting: "warn", paused: "warn", fast_forwarding: "warn", promoting: "warn", failing_over: "warn", restoring: "warn",
   stopped: "bad",
+  connected: "good", served_elsewhere: "good", away: "bad",
 };
 const badge = (state) => make("span", `badge ${TONE[state] || ""}`, words(state));
 const number = (text) => make("td", "number", text);
@@ -179,11 +180,49 @@ function linkCard(link, topics) {
   return card;
 }
 
+const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
+function size(bytes) {
+  let unit = 0;
+  while (bytes >= 1000 && unit + 1 < UNITS.length) { bytes /= 1000; unit += 1; }
+  return `${bytes < 10 && unit > 0 ? bytes.toFixed(1) : Math.round(bytes)} ${UNITS[unit]}`;
+}
+
+const PEER_HEADS = [
+  ["peer", ""], ["state", ""], ["since", ""], ["daemon there", ""], ["dialled by", ""],
+  ["connections", "number"], ["round trip", "number"], ["sent", "number"], ["received", "number"],
+  ["credit", "number", "what the peer may send us without further credit"],
+  ["retention left", "number", "until the retention of a source behind it would overtake a mirror"],
+];
+
+function peerRows(peer) {
+  const elsewhere = peer.state === "served_elsewhere" ? make("span", "quiet", ` ${peer.served_by.join(", ")}`) : null;
+  const sessions = peer.sessions.length > 0 ? peer.sessions : [null];
+  const rows = sessions.map((session) => make("tr", "",
+    make("td", "name", peer.name), make("td", "", badge(peer.state), elsewhere), make("td", "", since(peer.since_ms)),
+    make("td", "", session?.instance ?? UNKNOWN), make("td", "", session?.dialled_by ?? UNKNOWN),
+    number(session ? `${session.connections} of ${session.connections_wanted}` : UNKNOWN),
+    number(session === null || session.round_trip_ms === null ? UNKNOWN : `${session.round_trip_ms.toFixed(1)} ms`),
+    number(session ? size(session.sent_bytes) : UNKNOWN), number(session ? size(session.received_bytes) : UNKNOWN),
+    number(session ? size(session.credit_bytes) : UNKNOWN), number(span(peer.retention_left_ms))));
+  if (peer.error && peer.state !== "connected") {
+    const note = make("div", "note bad", make("p", "", `${peer.error.message}, ${since(peer.error.at_ms)}`));
+    if (peer.error.advice) note.append(make("p", "", peer.error.advice));
+    rows.push(noteRow(PEER_HEADS.length, note));
+  }
+  return rows;
+}
+
+function showPeers(peers) {
+  byId("peers").hidden = peers.length === 0;
+  byId("peers").replaceChildren(make("div", "scroll", table(PEER_HEADS, peers.flatMap(peerRows))));
+}
+
 function show() {
   if (last === null) return;
   // Whoever is marking text to copy it keeps it.
   if (document.getSelection().type === "Range") return;
-  const { daemon, readiness, links } = last;
+  const { daemon, readiness, links, peers } = last;
+  showPeers(peers);
   byId("ready").textContent = readiness.ready ? "ready" : "not ready";
   byId("ready").className = `badge ${readiness.ready ? "good" : "warn"}`;
   byId("daemon").textContent = `${daemon.id} in group ${daemon.group}, version ${daemon.version}, up ${span(daemon.uptime_ms)}, ` +
@@ -210,10 +249,11 @@ async function ask(path) {
 
 async function renew() {
   try {
-    const [daemon, readiness, all] = await Promise.all([ask("v1/daemon"), ask("readyz"), ask("v1/links")]);
+    const [daemon, readiness, all, { peers }] =
+      await Promise.all([ask("v1/daemon"), ask("readyz"), ask("v1/links"), ask("v1/peers")]);
     const links = await Promise.all(all.links.map(async (link) => (
       { link, topics: (await ask(`v1/links/${encodeURIComponent(link.name)}/topics`)).topics })));
-    last = { daemon, readiness, links };
+    last = { daemon, readiness, links, peers };
     failedSince = null;
     byId("silence").hidden = true;
     show();

@@ -22,8 +22,9 @@ use kafka_protocol::protocol::{Request, StrBytes};
 use uuid::Uuid;
 
 use super::Exposure;
-use super::form::{self, Since};
+use super::form;
 use crate::wire::ResponseError;
+use crate::wire::form::Since;
 
 /// Read (3), Describe (8), `DescribeConfigs` (10): all that a peer is ever allowed.
 const READING: i32 = 1 << 3 | 1 << 8 | 1 << 10;

@@ -17,10 +17,10 @@ use rand::seq::IndexedRandom;
 use tokio::io::AsyncReadExt;
 
 use super::admit::{Answered, Desk};
-use super::form::fits;
 use super::{Exposed, Wanted};
 use crate::peer::{Caller, ResetReason, Stream, StreamReader, StreamWriter};
 use crate::tasks::BytePermit;
+use crate::wire::form::fits;
 use crate::wire::{Connection, ResponseError, WireError};
 
 /// The largest request. Ten thousand partitions fit in one.

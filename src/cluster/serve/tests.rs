@@ -16,13 +16,14 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::io::AsyncReadExt;
 
-use super::form::{self, fits};
+use super::form;
 use super::*;
 use crate::cluster::{Committed, GroupCommit, Isolation, OffsetQuery, WhichGroups, text, via, wire_name};
 use crate::emulator;
 use crate::peer::tests::connected;
 use crate::peer::{Class, Peers};
 use crate::types::{ClusterName, GroupName, PartitionIndex, TargetOffset, TopicName, TopicPartition};
+use crate::wire::form::fits;
 use crate::wire::{Client, Settings, WireError};
 
 fn topic(name: &str) -> TopicName {

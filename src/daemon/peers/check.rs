@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const EXPIRES_SOON_DAYS: i64 = 14;
 const DAY_SECONDS: i64 = 86_400;
 
-/// Looks at our certificate, dials the peers that are to be dialled, and at what each side of an `expose` sees. The
-/// port is not listened on: the daemon that runs has it.
+/// Looks at our certificate, at the port, dials the peers that are to be dialled, and looks at what each side of an
+/// `expose` sees. Peers are not taken on the port: that is for the daemon that runs.
 pub(in crate::daemon) async fn check(config: &Config, report: &mut Report) {
     let Some(of_peers) = &config.peers else { return };
     let own = settings(config, of_peers);
@@ -31,6 +31,7 @@ pub(in crate::daemon) async fn check(config: &Config, report: &mut Report) {
         Err(error) => return report.fail("peers", error.to_string(), error.advice().unwrap_or_default()),
     };
     check_certificate(&peers, report).await;
+    check_port(of_peers, report).await;
     for peer in &of_peers.peers {
         check_peer(config, of_peers, &peers, peer, report).await;
         check_exposed(config, of_peers, &peer.name, report).await;
@@ -50,6 +51,21 @@ async fn check_certificate(peers: &Peers, report: &mut Report) {
             }
         }
         Err(error) => report.fail("peers", error.to_string(), error.advice().unwrap_or_default()),
+    }
+}
+
+/// Whether the port can be listened on, or is.
+async fn check_port(of_peers: &PeersConfig, report: &mut Report) {
+    let Some(listen) = &of_peers.listen else { return };
+    match tokio::net::TcpListener::bind(listen).await {
+        Ok(_) => report.ok("peers", format!("{listen} can be listened on; no daemon does at the moment")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            report.ok("peers", format!("{listen} is listened on: by the daemon that runs, if one does"));
+        }
+        Err(error) => {
+            let advice = "`listen` takes an address of this machine, and a port that this user may have";
+            report.fail("peers", format!("{listen} can't be listened on: {error}"), advice);
+        }
     }
 }
 

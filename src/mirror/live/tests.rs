@@ -49,3 +49,27 @@ async fn a_lasting_lag_is_told_all_the_time() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_retention_leaves_runs_down_and_is_remembered() {
+    let now = crate::tasks::wall_clock_ms();
+    let live = Live::new("one");
+    let stored = StatusRecord {
+        at_ms: now - 60_000,
+        source_contact_age_ms: Some(1_000),
+        retention_left_ms: Some(600_000),
+        ..live.snapshot().status
+    };
+    assert_eq!((stored.state, live.snapshot().status.retention_left_ms), (PartitionState::Starting, None));
+    // A source that has not answered yet: what the former owner knew, a minute older.
+    live.lock().remember(&stored);
+    let status = live.snapshot().status;
+    assert!(status.retention_left_ms.is_some_and(|left| (530_000..=540_000).contains(&left)), "{status:?}");
+    assert!(status.source_contact_age_ms.is_some_and(|age| (61_000..71_000).contains(&age)), "{status:?}");
+    // What was looked up here counts, and runs down while nobody can look again.
+    live.lock().retention_left = Some((500_000, Instant::now()));
+    tokio::time::advance(Duration::from_secs(100)).await;
+    assert_eq!(live.snapshot().status.retention_left_ms, Some(400_000));
+    tokio::time::advance(Duration::from_secs(1_000)).await;
+    assert_eq!(live.snapshot().status.retention_left_ms, Some(0));
+}

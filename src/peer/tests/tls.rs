@@ -224,6 +224,84 @@ async fn a_connection_ends_with_the_certificate_it_was_made_with() {
 }
 
 #[tokio::test]
+async fn whoever_is_taken_off_the_list_is_cut_and_stays_out_until_it_is_back() {
+    let (cloud, onprem) = (self_signed(), self_signed());
+    let quick = SessionLimits { handshake_max: Duration::from_secs(2), ..SessionLimits::default() };
+    let listening = Settings { limits: quick, ..secured("c", &cloud, "onprem", &onprem.pin) };
+    let dialling = Settings { limits: quick, ..secured("o", &onprem, "cloud", &cloud.pin) };
+    let (cloud, onprem) = both(listening, dialling).await;
+    is_served(&onprem, "cloud").await;
+    let identity = cloud.tls.as_ref().unwrap().allowed();
+    let mut stream = onprem.open(&peer_name("cloud"), Class::Control, &Bytes::from_static(b"hang")).unwrap();
+    cloud.allow(&[]);
+    stream.message(10).await.unwrap_err();
+    until(|| up(&cloud) == 0 && up(&onprem) == 0).await;
+    let said = cloud.status()[0].trouble.clone().unwrap().reason;
+    assert!(said.contains("our configuration of the peer has changed"), "{said}");
+    // The other side learns no more than that it was refused.
+    until(|| onprem.status()[0].trouble.as_ref().is_some_and(|trouble| trouble.reason.contains("TLS"))).await;
+    assert_eq!(up(&cloud), 0);
+    // Under another key it is somebody else.
+    cloud.allow(&[(peer_name("onprem"), self_signed().pin.parse().unwrap())]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(up(&cloud), 0);
+    cloud.allow(&identity);
+    // Handshakes that may have begun before the change are worth nothing yet.
+    tokio::time::sleep(quick.handshake_max).await;
+    until(|| up(&onprem) == 4 && up(&cloud) == 4).await;
+    is_served(&onprem, "cloud").await;
+}
+
+#[tokio::test]
+async fn ten_thousand_half_open_connections_keep_nobody_out() {
+    let (cloud, onprem) = (self_signed(), self_signed());
+    // Strangers come from other addresses than peers, or share the places of theirs.
+    let limits = SessionLimits {
+        handshake_max: Duration::from_secs(2),
+        half_open_max: 64,
+        half_open_per_address_max: 32,
+        ..SessionLimits::default()
+    };
+    let listening = Settings { limits, ..secured("c", &cloud, "onprem", &onprem.pin) };
+    let (cloud, onprem) = both(listening, secured("o", &onprem, "cloud", &cloud.pin)).await;
+    is_served(&onprem, "cloud").await;
+    let at = onprem.directory.peers().next().unwrap().settings.connect[0].to_string();
+    let mut silent = std::collections::VecDeque::new();
+    for turn in 0..10_000_u32 {
+        if let Ok(stream) = TcpStream::connect(&at).await {
+            silent.push_back(stream);
+        }
+        // Our own limit of open files is not what is tested.
+        if silent.len() > 400 {
+            silent.pop_front();
+        }
+        if turn % 2_000 == 0 {
+            is_served(&onprem, "cloud").await;
+        }
+    }
+    is_served(&cloud, "onprem").await;
+    drop(silent);
+    // A session that was lost meanwhile comes back.
+    cloud.cut(&peer_name("onprem"));
+    until(|| up(&onprem) == 4).await;
+}
+
+#[tokio::test]
+async fn keys_that_are_issued_make_a_session() {
+    let made = |name| {
+        let issued = crate::peer::issue(name, crate::peer::Proof::SelfSigned { days: 1 }).unwrap();
+        let key = issued.key.reveal().to_owned();
+        Own { certificate: issued.proof, key, pin: issued.digest.to_string() }
+    };
+    let (cloud, onprem) = (made("dr.example"), made("onprem"));
+    let pin = onprem.pin.clone();
+    let (_cloud, onprem) =
+        both(secured("c", &cloud, "onprem", &onprem.pin), secured("o", &onprem, "cloud", &cloud.pin)).await;
+    is_served(&onprem, "cloud").await;
+    assert_eq!(onprem.own_certificate().await.unwrap().identity, pin);
+}
+
+#[tokio::test]
 async fn other_protocols_at_the_port_are_refused_and_peers_still_served() {
     let (cloud, onprem) = (self_signed(), self_signed());
     let (cloud, onprem) = both(

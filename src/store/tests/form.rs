@@ -3,12 +3,12 @@ use uuid::Uuid;
 use crate::store::form::{encode_key, encode_value};
 use crate::store::{
     AclEntry, AclsRecord, DaemonRecord, GroupPositionRecord, GroupRecord, Key, LinkRecord, LinkState, MapRecord,
-    PartitionState, PlanRecord, PositionRecord, RequestAction, RequestRecord, ResolutionRecord, SettingsRecord,
-    StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord, TopicState, Value, parse,
+    PartitionState, PeerSeenRecord, PlanRecord, PositionRecord, RequestAction, RequestRecord, ResolutionRecord,
+    SettingsRecord, StartAt, StatusRecord, StopRecord, TakeoverRecord, TopicRecord, TopicState, Value, parse,
 };
 use crate::types::{
-    GroupKind, GroupName, GroupPositionState, LeaderEpoch, LinkName, PartitionIndex, ProducerEpoch, ProducerId,
-    ResolveVerb, Sequence, SourceOffset, TargetOffset, TopicId, TopicName,
+    GroupKind, GroupName, GroupPositionState, LeaderEpoch, LinkName, PartitionIndex, PeerName, ProducerEpoch,
+    ProducerId, ResolveVerb, Sequence, SourceOffset, TargetOffset, TopicId, TopicName,
 };
 
 fn source(offset: i64) -> SourceOffset {
@@ -147,6 +147,8 @@ fn every_kind() -> Vec<(Key, Value)> {
         digests: [(link.clone(), "d".to_owned())].into(),
         started_at_ms: 2,
         listen: "127.0.0.1:8480".to_owned(),
+        peers: [(PeerName::new("onprem").unwrap(), PeerSeenRecord { is_here: true, since_ms: 7 })].into(),
+        at_ms: 9,
     };
     let of_topic = || (link.clone(), topic.clone());
     let ((l1, t1), (l2, t2), (l3, t3), (l4, t4), (l5, t5)) =

@@ -154,7 +154,7 @@ impl Dial for FakeCluster {
             self.tasks.spawn("fake broker", self.clone().serve(broker_end, address.host.clone()));
             let (reader, writer) = tokio::io::split(stream);
             let address = address.to_string();
-            let end = End { address: &address, broker, ceilings: Ceilings::default() };
+            let end = End { address: &address, broker, ceilings: Ceilings::default(), is_judged: false };
             establish(reader, writer, end, &self.settings).await
         })
     }

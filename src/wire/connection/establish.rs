@@ -35,6 +35,8 @@ pub(in crate::wire) struct End<'a> {
     pub(in crate::wire) address: &'a str,
     pub(in crate::wire) broker: Option<BrokerId>,
     pub(in crate::wire) ceilings: Ceilings,
+    /// Whether responses are judged by their form before they are decoded.
+    pub(in crate::wire) is_judged: bool,
 }
 
 /// See [`Connection::establish`].
@@ -53,6 +55,7 @@ where
         frame_bytes_max: settings.frame_bytes_max,
         has_sasl: settings.sasl.is_some(),
         has_tls: settings.tls.is_some(),
+        is_judged: end.is_judged,
     };
     let shared = Arc::new(Shared::new(end.address.to_owned(), settings.client_id.clone(), limits));
     let guard = Guard(Arc::clone(&shared));

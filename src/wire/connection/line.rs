@@ -102,6 +102,11 @@ impl Line {
         self.shared.malformed(api, reason)
     }
 
+    /// Whether responses are judged before they are decoded.
+    pub(in crate::wire) fn is_judged(&self) -> bool {
+        self.shared.limits.is_judged
+    }
+
     /// `host:port` of the other end.
     pub(in crate::wire) fn address(&self) -> &str {
         &self.shared.address

@@ -27,6 +27,8 @@ pub(super) struct Limits {
     pub(super) frame_bytes_max: usize,
     pub(super) has_sasl: bool,
     pub(super) has_tls: bool,
+    /// Whoever answers is not trusted further than needed: responses are judged by their form before they are decoded.
+    pub(super) is_judged: bool,
 }
 
 /// See the module.

@@ -1,5 +1,8 @@
 //! The daemon in the cloud has no address of the source: it reads through a session that the other side dialled.
 
+mod faults;
+mod sides;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -9,10 +12,18 @@ use sha2::{Digest, Sha256};
 use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::judge::Judge;
+use crate::line::Line;
 use crate::process::{free_port, scratch, write_private};
 use crate::workload::{Kind, Workload};
 
 use super::{Shared, finish, rounds, shared, wait_for_growth};
+
+/// Two daemons, the files of both, and the line between them.
+struct Sides {
+    cloud: Config,
+    onprem: Config,
+    line: Line,
+}
 
 /// Writes a key and its certificate, and returns the lines of `[peers]` and what pins the key.
 fn keys(folder: &Path, name: &str) -> (String, String) {
@@ -30,12 +41,13 @@ fn keys(folder: &Path, name: &str) -> (String, String) {
     (format!("\n[peers]\ncertificate = \"{certificate}\"\nkey = {{ file = \"{key}\" }}\n"), pin)
 }
 
-/// The files of both sides: in the cloud, on the premises.
-fn configs(on: &Shared, name: &str) -> (Config, Config) {
+/// The files of both sides: in the cloud, on the premises. The peer may read the topics and groups that begin so.
+fn sides(on: &Shared, name: &str) -> Sides {
     let folder = scratch("peers");
     let (of_cloud, cloud) = keys(&folder, "cloud");
     let (of_onprem, onprem) = keys(&folder, "onprem");
     let port = free_port();
+    let line = Line::start(port);
     let in_cloud = Config::new(name, on.source, on.target)
         .cluster("source", &[("via".into(), "onprem".into())])
         .matching(".*")
@@ -44,10 +56,11 @@ fn configs(on: &Shared, name: &str) -> (Config, Config) {
     let on_premises = Config::bare(&format!("{name}-onprem"))
         .cluster("source", &[("bootstrap.servers".into(), on.source.bootstrap())])
         .tail(&format!(
-            "{of_onprem}[peer.cloud]\nconnect = [\"127.0.0.1:{port}\"]\nidentity = \"{cloud}\"\n\
-             expose = {{ cluster = \"source\", topics = [\"{name}.*\"], groups = [\".*\"] }}\n"
+            "{of_onprem}[peer.cloud]\nconnect = [\"127.0.0.1:{}\"]\nidentity = \"{cloud}\"\n\
+             expose = {{ cluster = \"source\", topics = [\"{name}.*\"], groups = [\"{name}.*\"] }}\n",
+            line.port()
         ));
-    (in_cloud, on_premises)
+    Sides { cloud: in_cloud, onprem: on_premises, line }
 }
 
 #[test]
@@ -61,10 +74,10 @@ fn everything_gets_across_while_both_daemons_die() {
     hidden.write(10);
     let in_transactions = Workload { name: "t".into(), kind: Kind::Transactional(30), rate: 100, ..work.clone() };
     let running = [work.start(), in_transactions.start()];
-    let (in_cloud, on_premises) = configs(&on, "peers");
+    let sides = sides(&on, "peers");
     // No order of starting: the side that reads comes first here.
-    let mut cloud = Daemon::start("peers-cloud", &in_cloud);
-    let mut onprem = Daemon::start("peers-onprem", &on_premises);
+    let mut cloud = Daemon::start("peers-cloud", &sides.cloud);
+    let mut onprem = Daemon::start("peers-onprem", &sides.onprem);
     for _ in 0..rounds() {
         wait_for_growth(on.target, "peers-orders");
         onprem.restart_after_kill();

@@ -8,8 +8,9 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Answered, Desk, PORT, Since, form, host, take_out};
+use super::{Answered, Desk, PORT, form, host, take_out};
 use crate::wire::ResponseError;
+use crate::wire::form::Since;
 
 /// The kind of key that is a group.
 const GROUP: i8 = 0;

@@ -14,8 +14,9 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Answered, Desk, Since, form, take_out};
+use super::{Answered, Desk, form, take_out};
 use crate::wire::ResponseError;
+use crate::wire::form::Since;
 
 /// No Fetch waits longer, in milliseconds.
 const WAIT_MAX_MS: i32 = 30_000;

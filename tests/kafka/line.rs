@@ -1,0 +1,144 @@
+//! A line between two daemons that a test can cut, freeze and make flap. It carries bytes, whatever they are.
+//!
+//! Owns: one listening port, a pair of threads per connection.
+//! Promises: without an order every byte passes unchanged; a frozen connection stays open and passes nothing.
+//! Does not know: what goes over it.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::process::free_port;
+
+/// A running line. Dropping it closes everything.
+pub struct Line {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    connections: Mutex<Vec<Connection>>,
+    is_frozen: AtomicBool,
+    is_refusing: AtomicBool,
+    is_closed: AtomicBool,
+    bytes: AtomicU64,
+}
+
+struct Connection {
+    ends: [TcpStream; 2],
+    is_frozen: Arc<AtomicBool>,
+}
+
+impl Line {
+    /// Listens on a free port and leads to `port`, where nobody need listen yet.
+    pub fn start(to: u16) -> Self {
+        let port = free_port();
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
+        let shared = Arc::new(Shared::default());
+        let own = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                if own.is_closed.load(Ordering::Relaxed) {
+                    return;
+                }
+                if own.is_refusing.load(Ordering::Relaxed) {
+                    continue;
+                }
+                if let Ok(far) = TcpStream::connect(("127.0.0.1", to)) {
+                    own.join(near, far);
+                }
+            }
+        });
+        Self { port, shared }
+    }
+
+    /// Where to dial.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Closes all connections; new ones are accepted.
+    pub fn cut(&self) {
+        for connection in self.shared.connections().drain(..) {
+            connection.close();
+        }
+    }
+
+    /// Passes nothing while connections stay open, as a dead network does; or goes on.
+    pub fn freeze(&self, is_frozen: bool) {
+        self.shared.is_frozen.store(is_frozen, Ordering::Relaxed);
+    }
+
+    /// Freezes one of the connections that are up, for good.
+    pub fn freeze_one(&self, number: usize) {
+        let connections = self.shared.connections();
+        if let Some(connection) = connections.get(number % connections.len().max(1)) {
+            connection.is_frozen.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Refuses new connections, or accepts them again.
+    pub fn refuse(&self, is_refusing: bool) {
+        self.shared.is_refusing.store(is_refusing, Ordering::Relaxed);
+    }
+
+    /// Bytes that have passed.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.shared.is_closed.store(true, Ordering::Relaxed);
+        self.freeze(false);
+        self.cut();
+        // The listening thread wakes up, and sees that it is over.
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+    }
+}
+
+impl Shared {
+    fn connections(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(self: &Arc<Self>, near: TcpStream, far: TcpStream) {
+        let is_frozen = Arc::new(AtomicBool::new(false));
+        for (from, to) in [(&near, &far), (&far, &near)] {
+            let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else { return };
+            let (shared, is_frozen) = (Arc::clone(self), Arc::clone(&is_frozen));
+            std::thread::spawn(move || shared.carry(from, to, &is_frozen));
+        }
+        self.connections().push(Connection { ends: [near, far], is_frozen });
+    }
+
+    fn carry(&self, mut from: TcpStream, mut to: TcpStream, is_frozen: &AtomicBool) {
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            while is_frozen.load(Ordering::Relaxed) || self.is_frozen.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(10));
+                if self.is_closed.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+            if to.write_all(&buffer[..count]).is_err() {
+                break;
+            }
+            self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        }
+        let _ = to.shutdown(Shutdown::Write);
+    }
+}
+
+impl Connection {
+    fn close(self) {
+        self.is_frozen.store(false, Ordering::Relaxed);
+        for end in &self.ends {
+            let _ = end.shutdown(Shutdown::Both);
+        }
+    }
+}

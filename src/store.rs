@@ -5,8 +5,10 @@
 //! handed out only when everything that its predecessor wrote has been read.
 //! Does not know: what the records mean to the data path.
 
+mod doors;
 mod form;
 mod handle;
+mod kafka;
 mod keeper;
 mod open;
 mod reader;
@@ -15,6 +17,7 @@ mod shard_hash;
 mod topic;
 mod view;
 
+pub use doors::{Doors, Sink};
 pub use form::{UnreadableRecord, parse};
 pub use handle::{Lease, Settings, ShardEvent, Store, StoreError, Write};
 pub use open::state_topic;

@@ -210,7 +210,7 @@ impl KafkaTransactions {
 impl Transactions for KafkaTransactions {
     type Proof = ConsumerGroupMetadata;
 
-    fn open(&mut self) -> Result<(), Failure> {
+    async fn open(&mut self) -> Result<(), Failure> {
         // The former producers first: two with one transactional id would fence each other.
         (self.in_turn, self.other) = (None, None);
         self.context = DeliveryContext::new(&self.settings.access);
@@ -219,7 +219,7 @@ impl Transactions for KafkaTransactions {
         Ok(())
     }
 
-    fn begin(&mut self) -> Result<(), Failure> {
+    async fn begin(&mut self) -> Result<(), Failure> {
         self.sent = 0;
         {
             let mut deliveries = self.context.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -233,7 +233,7 @@ impl Transactions for KafkaTransactions {
         producer.begin_transaction().map_err(|error| self.classify(&error))
     }
 
-    fn send(&mut self, record: &Record) -> Result<(), Failure> {
+    async fn send(&mut self, record: &Record) -> Result<(), Failure> {
         let transaction = self.context.deliveries.lock().unwrap_or_else(PoisonError::into_inner).transaction;
         let deadline = Instant::now() + self.settings.transaction_timeout;
         loop {
@@ -255,7 +255,7 @@ impl Transactions for KafkaTransactions {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<Vec<StateOffset>, Failure> {
+    async fn flush(&mut self) -> Result<Vec<StateOffset>, Failure> {
         let producer = self.producer()?;
         let deadline = Instant::now() + self.settings.transaction_timeout;
         loop {
@@ -287,7 +287,7 @@ impl Transactions for KafkaTransactions {
         }
     }
 
-    fn send_offsets(&mut self, offsets: &[StateOffset], proof: &Self::Proof) -> Result<(), Failure> {
+    async fn send_offsets(&mut self, offsets: &[StateOffset], proof: &Self::Proof) -> Result<(), Failure> {
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for offset in offsets {
             list.add_partition_offset(&self.settings.topic, offset.shard, Offset::Offset(offset.next))
@@ -300,11 +300,11 @@ impl Transactions for KafkaTransactions {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), Failure> {
+    async fn commit(&mut self) -> Result<(), Failure> {
         self.resume(Producer::commit_transaction)
     }
 
-    fn abort(&mut self) -> Result<(), Failure> {
+    async fn abort(&mut self) -> Result<(), Failure> {
         self.resume(Producer::abort_transaction)
     }
 

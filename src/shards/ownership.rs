@@ -155,11 +155,7 @@ impl<P> Ownership<P> {
     pub fn new(pulse_limit: Duration) -> Self {
         let owned =
             Owned { membership: None, memberships_seen: 0, grants: BTreeMap::new(), grants_given: 0, obstacle: None };
-        Self {
-            owned: Mutex::new(owned),
-            changed: watch::Sender::new(0),
-            pulse: Arc::new(Pulse::new(pulse_limit)),
-        }
+        Self { owned: Mutex::new(owned), changed: watch::Sender::new(0), pulse: Arc::new(Pulse::new(pulse_limit)) }
     }
 
     /// The pulse that the membership thread keeps.

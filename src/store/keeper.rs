@@ -65,12 +65,7 @@ impl Keeper {
         }
     }
 
-    fn take_over_new(
-        &self,
-        known: &mut BTreeMap<i32, Known>,
-        ownership: &dyn Holdings,
-        taken: &mpsc::Sender<Grant>,
-    ) {
+    fn take_over_new(&self, known: &mut BTreeMap<i32, Known>, ownership: &dyn Holdings, taken: &mpsc::Sender<Grant>) {
         let new: Vec<Grant> =
             ownership.grants().into_iter().filter(|grant| !known.contains_key(&grant.shard())).collect();
         if new.is_empty() {

@@ -5,6 +5,7 @@
 //! make good. After [`Chaos::heal`] everything works again.
 //! Does not know: what should follow.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use causeway::emulator::{Action, Cluster, Line, Restart, Rule};
@@ -31,6 +32,8 @@ pub struct Chaos {
     around: Surroundings,
     dice: Dice,
     base: Line,
+    /// Daemons that will die after some more polls.
+    doomed: BTreeSet<String>,
     /// What was done, for a person who looks into a seed.
     pub story: Vec<String>,
     /// Where the app's records say that they are old: then brokers forget producers.
@@ -64,7 +67,7 @@ const CODES: [ResponseError; 3] =
 
 impl Chaos {
     pub fn new(around: &Surroundings, dice: Dice, base: Line, is_old: bool) -> Self {
-        Self { around: around.clone(), dice, base, story: Vec::new(), is_old }
+        Self { around: around.clone(), dice, base, doomed: BTreeSet::new(), story: Vec::new(), is_old }
     }
 
     /// Throws faults for so long.
@@ -111,6 +114,9 @@ impl Chaos {
         self.around.log.set_temper(Temper::CALM);
         for daemon in daemons {
             daemon.life.thaw();
+            if self.doomed.contains(&daemon.id) {
+                daemon.life.kill();
+            }
             if daemon.life.is_over() {
                 self.restart(daemon);
             }
@@ -135,6 +141,7 @@ impl Chaos {
 
     fn restart(&mut self, daemon: &mut Daemon) {
         self.story.push(format!("{} starts again", daemon.id));
+        self.doomed.remove(&daemon.id);
         *daemon = Daemon::start(&self.around, &daemon.id, self.dice.fork());
     }
 
@@ -185,6 +192,7 @@ impl Chaos {
                 let polls = self.dice.below(2_000);
                 self.story.push(format!("{} dies after {polls} polls", daemon.id));
                 daemon.life.kill_after(polls);
+                self.doomed.insert(daemon.id.clone());
                 None
             }
             _ => {

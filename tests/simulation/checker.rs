@@ -75,10 +75,10 @@ impl Checker {
         found.iter().map(|difference| format!("{partition}: {difference}")).collect()
     }
 
-    /// Whether offsets are the same on both sides.
-    pub async fn is_identical(&self, partition: &TopicPartition) -> bool {
+    /// How many records there are, and whether their offsets are the same on both sides.
+    pub async fn count(&self, partition: &TopicPartition) -> (usize, bool) {
         let (source, target) = (read(&self.source, partition).await, read(&self.target, partition).await);
-        matches!((source, target), (Ok(source), Ok(target)) if source == target)
+        (source.as_ref().map_or(0, Vec::len), source == target)
     }
 
     /// What of the target is not what the source begins with, at whatever moment this is asked.

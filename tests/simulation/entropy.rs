@@ -44,3 +44,16 @@ unsafe extern "C" fn getrandom(buffer: *mut u8, length: usize, _flags: u32) -> i
     unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer, length) };
     isize::try_from(length).unwrap()
 }
+
+#[test]
+fn chance_follows_from_the_seed() {
+    let draw = || {
+        let run = || {
+            seed(7);
+            let order: Vec<u32> = (0..20).collect::<std::collections::HashSet<u32>>().into_iter().collect();
+            (order, rand::random::<u64>())
+        };
+        std::thread::spawn(run).join().unwrap()
+    };
+    assert_eq!(draw(), draw());
+}

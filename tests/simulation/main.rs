@@ -84,12 +84,13 @@ fn nothing_is_lost_doubled_or_out_of_order() {
         false
     };
     let (failed, done) = run_all(first, count, &Planted::default(), tell);
+    let records: usize = done.iter().map(|summary| summary.records).sum();
     let simulated: u128 = done.iter().map(|summary| summary.took_ms).sum();
     let partitions: usize = done.iter().map(|summary| summary.partitions).sum();
     let identical: usize = done.iter().map(|summary| summary.identical).sum();
     let faults: usize = done.iter().map(|summary| summary.story.len()).sum();
     eprintln!(
-        "{} seeds, {} hours of simulated time in {:?}, {faults} faults, {identical} of {partitions} partitions with \
+        "{} seeds, {} hours of simulated time in {:?}, {records} records, {faults} faults, {identical} of {partitions} partitions with \
          the same offsets",
         done.len(),
         simulated / 3_600_000,

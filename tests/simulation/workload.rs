@@ -185,8 +185,11 @@ impl Application {
             &mut bytes,
             &records,
             &options,
-            Some(|plain: &mut BytesMut, to: &mut BytesMut, _kind| {
-                to.extend_from_slice(&zstd::encode_all(plain.as_ref(), 0)?);
+            Some(|plain: &mut BytesMut, to: &mut BytesMut, kind| {
+                match kind {
+                    Compression::Zstd => to.extend_from_slice(&zstd::encode_all(plain.as_ref(), 0)?),
+                    _ => to.extend_from_slice(plain),
+                }
                 Ok(())
             }),
         )

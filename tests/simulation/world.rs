@@ -32,6 +32,8 @@ pub struct Planted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// How many records were compared.
+    pub records: usize,
+    /// How many partitions they are in.
     pub partitions: usize,
     /// Those whose offsets are the same on both sides.
     pub identical: usize,
@@ -102,15 +104,16 @@ async fn simulate(seed: u64, planted: &Planted) -> Result<Summary, String> {
     daemons.iter().for_each(|daemon| daemon.life.kill());
     let story = chaos.story;
     let tell = |found: Vec<String>| format!("offsets = {}, {found:#?}, after {story:#?}", around.offsets);
-    let identical = verdict.map_err(tell)?;
+    let (records, identical) = verdict.map_err(tell)?;
     source.close().await;
     target.close().await;
     let took_ms = begin.elapsed().as_millis();
-    Ok(Summary { partitions: workload::partitions().len(), identical, took_ms, story })
+    Ok(Summary { records, partitions: workload::partitions().len(), identical, took_ms, story })
 }
 
-/// Waits until both sides agree. How many partitions have the same offsets on both sides.
-async fn judge(around: &Surroundings, daemons: &[Daemon]) -> Result<usize, Vec<String>> {
+/// Waits until both sides agree. How many records there are, and how many partitions have the same offsets on both
+/// sides.
+async fn judge(around: &Surroundings, daemons: &[Daemon]) -> Result<(usize, usize), Vec<String>> {
     let checker = Checker::new(&around.source, &around.target);
     let deadline = Instant::now() + RECOVERY;
     // An open transaction of the application ends by its time-out.
@@ -141,11 +144,13 @@ async fn judge(around: &Surroundings, daemons: &[Daemon]) -> Result<usize, Vec<S
         }
         tokio::time::sleep(Duration::from_secs(3)).await;
     }
-    let mut identical = 0;
+    let (mut records, mut identical) = (0, 0);
     for partition in workload::partitions() {
-        identical += usize::from(checker.is_identical(&partition).await);
+        let (count, is_identical) = checker.count(&partition).await;
+        records += count;
+        identical += usize::from(is_identical);
     }
-    Ok(identical)
+    Ok((records, identical))
 }
 
 fn status(daemon: &Daemon, partition: &causeway::types::TopicPartition) -> Option<String> {

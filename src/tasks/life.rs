@@ -27,11 +27,15 @@ enum State {
     Over,
 }
 
+/// Milliseconds since 1970.
+type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
 #[derive(Default)]
 struct Inner {
     state: State,
     polls_left: Option<u64>,
     next_number: u64,
+    clock: Option<Clock>,
     wakers: BTreeMap<u64, Waker>,
 }
 
@@ -46,6 +50,19 @@ impl Life {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A life whose wall clock is this one, in milliseconds since 1970.
+    #[must_use]
+    pub fn with_wall_clock(clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        let life = Self::default();
+        life.lock().clock = Some(Arc::new(clock));
+        life
+    }
+
+    pub(super) fn wall_clock_ms(&self) -> Option<i64> {
+        let clock = self.lock().clock.clone();
+        clock.map(|clock| clock())
     }
 
     /// The life that the running task belongs to, if any.

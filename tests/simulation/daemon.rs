@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use causeway::config::Config;
 use causeway::daemon::link_settings;
-use causeway::emulator;
+use causeway::emulator::{self, Clock};
 use causeway::link::{Leases, Link, Parts};
 use causeway::mirror::{Guards, Registry};
 use causeway::shards::{WriterLimits, WriterMeasures};
@@ -40,6 +40,7 @@ pub struct Surroundings {
     pub offsets: &'static str,
     pub guards: Guards,
     pub limits: WriterLimits,
+    pub clock: Clock,
 }
 
 /// A daemon that lives.
@@ -52,7 +53,9 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(around: &Surroundings, id: &str, dice: Dice) -> Self {
-        let (life, registry) = (Life::new(), Registry::new(16 << 20));
+        let clock = around.clock;
+        let life = Life::with_wall_clock(move || clock.now_ms());
+        let registry = Registry::new(16 << 20);
         let store = Arc::new(Mutex::new(None));
         let running = Running {
             around: around.clone(),

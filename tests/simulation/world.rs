@@ -43,6 +43,8 @@ pub struct Summary {
     pub story: Vec<String>,
 }
 
+/// What time it is when a run begins, in milliseconds since 1970.
+const NOW_MS: i64 = 1_800_000_000_000;
 /// How long everything may take to be right after the last fault, in simulated time.
 const RECOVERY: Duration = Duration::from_mins(6);
 /// No run takes so long on any machine.
@@ -69,7 +71,7 @@ pub fn run(seed: u64, planted: &Planted) -> Result<Summary, String> {
 async fn simulate(seed: u64, planted: &Planted) -> Result<Summary, String> {
     let mut dice = Dice::new(seed ^ 0x5EED);
     let begin = Instant::now();
-    let clock = Clock::of_this_machine();
+    let clock = Clock::starting_at(NOW_MS);
     let delay = dice.pause(0, 60);
     let source = clusters::start("a", dice.next(), dice.fork().pause(0, 20), clock).await;
     let target = clusters::start("b", dice.next(), delay, clock).await;
@@ -88,6 +90,7 @@ async fn simulate(seed: u64, planted: &Planted) -> Result<Summary, String> {
         offsets: if dice.is(2) { "preserve" } else { "translate" },
         guards: planted.guards,
         limits: planted.limits.clone(),
+        clock,
     };
     let names: &[&str] = if dice.is(3) { &["one", "two"] } else { &["one"] };
     let mut daemons: Vec<Daemon> = names.iter().map(|name| Daemon::start(&around, name, dice.fork())).collect();
@@ -95,7 +98,7 @@ async fn simulate(seed: u64, planted: &Planted) -> Result<Summary, String> {
     let application = Application::new(&source, clock, dice.fork(), is_old);
     let writing = tokio::spawn(application.run(dice.between(100, 800)));
     let mut chaos = Chaos::new(&around, dice.fork(), base, is_old);
-    let (length, pause_ms) = (dice.pause(8_000, 30_000), dice.between(500, 4_000));
+    let (length, pause_ms) = (dice.pause(4_000, 16_000), dice.between(300, 2_500));
     tokio::time::sleep(Duration::from_secs(2)).await;
     chaos.rage(&mut daemons, length, pause_ms).await;
     chaos.heal(&mut daemons);
@@ -117,7 +120,7 @@ async fn judge(around: &Surroundings, daemons: &[Daemon]) -> Result<(usize, usiz
     let checker = Checker::new(&around.source, &around.target);
     let deadline = Instant::now() + RECOVERY;
     // An open transaction of the application ends by its time-out.
-    tokio::time::sleep(Duration::from_secs(16)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
     let mut open = workload::partitions();
     loop {
         let mut found = Vec::new();

@@ -24,6 +24,7 @@ enum Undo {
     Line { is_source: bool, client: String, broker: i32 },
     Broker { is_source: bool, broker: i32, how: Restart },
     Following { is_source: bool, broker: i32 },
+    AllFollowing,
     Temper,
     Thaw(String),
 }
@@ -134,12 +135,17 @@ impl Chaos {
             }
             Undo::Broker { is_source, broker, how } => self.cluster(is_source).start_broker(broker, how),
             Undo::Following { is_source, broker } => self.cluster(is_source).set_following(broker, true),
+            Undo::AllFollowing => (1..=BROKERS).for_each(|broker| self.around.target.set_following(broker, true)),
             Undo::Temper => self.around.log.set_temper(Temper::CALM),
             Undo::Thaw(id) => daemons.iter().filter(|daemon| daemon.id == id).for_each(|daemon| daemon.life.thaw()),
         }
     }
 
     fn restart(&mut self, daemon: &mut Daemon) {
+        if self.is_old && self.dice.is(2) {
+            self.around.target.expire_producers();
+            self.story.push("producers are forgotten".to_owned());
+        }
         self.story.push(format!("{} starts again", daemon.id));
         self.doomed.remove(&daemon.id);
         *daemon = Daemon::start(&self.around, &daemon.id, self.dice.fork());
@@ -149,7 +155,7 @@ impl Chaos {
         let is_source = self.dice.is(3);
         let broker = i32::try_from(self.dice.between(1, BROKERS.unsigned_abs().into())).unwrap();
         let daemon = self.dice.pick(daemons);
-        match self.dice.below(16) {
+        match self.dice.below(17) {
             0..=4 => {
                 self.rule(is_source);
                 None
@@ -190,16 +196,27 @@ impl Chaos {
             }
             13 | 14 => {
                 let polls = self.dice.below(2_000);
-                self.story.push(format!("{} dies after {polls} polls", daemon.id));
-                daemon.life.kill_after(polls);
-                self.doomed.insert(daemon.id.clone());
+                self.doom(daemon, polls);
                 None
+            }
+            // What it sends last is in the leaders' logs, and nowhere else for a while.
+            15 => {
+                (1..=BROKERS).for_each(|broker| self.around.target.set_following(broker, false));
+                let polls = self.dice.between(50, 1_000);
+                self.doom(daemon, polls);
+                Some((self.dice.pause(2_000, 9_000), Undo::AllFollowing))
             }
             _ => {
                 daemon.life.freeze();
                 Some((self.dice.pause(100, 20_000), Undo::Thaw(daemon.id.clone())))
             }
         }
+    }
+
+    fn doom(&mut self, daemon: &Daemon, polls: u64) {
+        self.story.push(format!("{} dies after {polls} polls", daemon.id));
+        daemon.life.kill_after(polls);
+        self.doomed.insert(daemon.id.clone());
     }
 
     fn line(&mut self) -> Line {

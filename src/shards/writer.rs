@@ -219,7 +219,9 @@ impl<T: Transactions> Writer<T> {
             };
             match self.attempt(&pending, &membership).await {
                 Ok(()) => {
-                    pending.into_iter().for_each(|job| drop(job.reply.send(Ok(()))));
+                    for job in pending {
+                        drop(job.reply.send(Ok(())));
+                    }
                     return Vec::new();
                 }
                 Err(Failure::Refused(reason)) => {
@@ -229,7 +231,9 @@ impl<T: Transactions> Writer<T> {
                     self.ownership.wait_beyond(Some(membership.number), longest, is_any_lost).await;
                 }
                 Err(Failure::Rejected(reason)) if pending.len() == 1 => {
-                    pending.into_iter().for_each(|job| answer(job, JobError::Unavailable(reason.clone())));
+                    for job in pending {
+                        answer(job, JobError::Unavailable(reason.clone()));
+                    }
                     return Vec::new();
                 }
                 // One record must not keep its neighbours from being written.

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use settings::preflight;
+pub use settings::{link as link_settings, preflight};
 use side::Side;
 
 use crate::api;

@@ -22,7 +22,7 @@ pub use kafka::{
 };
 pub use measures::WriterMeasures;
 pub use membership::{GroupMember, MemberError, MembershipEnd, keep_membership};
-pub use ownership::{Grant, Membership, Ownership, Pulse};
+pub use ownership::{Grant, Holdings, Membership, Ownership, Pulse};
 pub use transactions::{Failure, Record, StateOffset, Transactions};
 pub use writer::{Job, JobError, JobQueue, WriterHandle, WriterLimits, run_writer};
 

@@ -5,9 +5,11 @@
 //! handed out only when everything that its predecessor wrote has been read.
 //! Does not know: what the records mean to the data path.
 
+mod doors;
 mod form;
 mod handle;
 mod hanging;
+mod kafka;
 mod keeper;
 mod open;
 mod reader;
@@ -16,6 +18,7 @@ mod shard_hash;
 mod topic;
 mod view;
 
+pub use doors::{Doors, Sink};
 pub use form::{UnreadableRecord, parse};
 pub use handle::{Lease, Settings, ShardEvent, Store, StoreError, Write};
 pub use open::state_topic;

@@ -119,7 +119,8 @@ pub(super) fn store(daemon: &DaemonConfig, cluster: &ClusterConfig) -> Result<st
 }
 
 /// One link.
-pub(super) fn link(daemon: &DaemonConfig, link: &LinkConfig, target: &ClusterConfig) -> link::Settings {
+#[must_use]
+pub fn link(daemon: &DaemonConfig, link: &LinkConfig, target: &ClusterConfig) -> link::Settings {
     link::Settings {
         name: link.name.clone(),
         digest: link.digest.clone(),

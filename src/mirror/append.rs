@@ -219,6 +219,11 @@ impl Stream<'_> {
         let partition = self.partition;
         // Told to stop, the batch stays unsettled, and whoever comes next settles it.
         partition.unless_stopped(self.settle_backoff.pause()).await?;
+        #[cfg(feature = "test-hazards")]
+        if !partition.services.settings.guards.is_on(Guard::SameBatches) {
+            self.window.batch_anew(partition.services.writer);
+            return None;
+        }
         if !partition.services.settings.guards.is_on(Guard::LookBeforeResend) {
             self.window.wait_again();
             return None;

@@ -16,6 +16,12 @@ pub enum Guard {
     ReadBack,
     /// Producer state is asked for before the log end.
     SequenceFirst,
+    /// An answer is good only without an error, at the expected base offset.
+    AnswerCheck,
+    /// What is sent again are the same bytes.
+    SameBatches,
+    /// The log end counts, and not the high watermark.
+    LogEnd,
 }
 
 /// Which guards are on.
@@ -37,6 +43,9 @@ impl Guards {
                 Ok("one-before-first-ack") => Some(Guard::OneBeforeFirstAck),
                 Ok("read-back") => Some(Guard::ReadBack),
                 Ok("sequence-first") => Some(Guard::SequenceFirst),
+                Ok("answer-check") => Some(Guard::AnswerCheck),
+                Ok("same-batches") => Some(Guard::SameBatches),
+                Ok("log-end") => Some(Guard::LogEnd),
                 Ok(_) | Err(_) => None,
             };
             if let Some(off) = off {
@@ -46,6 +55,13 @@ impl Guards {
         }
         #[cfg(not(feature = "test-hazards"))]
         Self {}
+    }
+
+    /// All of them but this one.
+    #[cfg(feature = "test-hazards")]
+    #[must_use]
+    pub const fn without(guard: Guard) -> Self {
+        Self { off: Some(guard) }
     }
 
     /// Whether a guard is on.

@@ -41,6 +41,11 @@ pub(super) async fn observe(
         tokio::time::sleep(HIGH_WATERMARK_PAUSE).await;
         (target.producer_state(partition, leader, producer_id).await?, end)
     };
+    if !guards.is_on(Guard::LogEnd) {
+        let high_watermark = target.high_watermark(partition, leader).await?;
+        let log_end = TargetOffset::new(high_watermark).unwrap_or(TargetOffset::ZERO);
+        return Ok((Observation { state: state.map(|state| (state.epoch, state.last_sequence)), log_end }, leader));
+    }
     let log_end = TargetOffset::new(end.end_offset).unwrap_or(TargetOffset::ZERO);
     while target.high_watermark(partition, leader).await? < log_end.get() {
         tokio::time::sleep(HIGH_WATERMARK_PAUSE).await;

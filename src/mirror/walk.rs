@@ -149,9 +149,12 @@ pub(super) fn take_in_deleted(
         position.level(record.source.get()).ok()?;
         position.acknowledge(&lay_out(position.target(), [record])).ok()?;
     }
+    position.last_epoch = None;
     Some(())
 }
 
+/// The target's log does not say under which leader epoch the source had a record: held against another one than its
+/// own, the source would look as if it had another history.
 fn take_in(position: &mut Position, plan: &Plan, landed: &Landed, former_at: Option<TargetOffset>) -> Option<()> {
     if landed.sequence != position.sequence() || landed.target < position.target() {
         return None;
@@ -180,6 +183,7 @@ fn take_in(position: &mut Position, plan: &Plan, landed: &Landed, former_at: Opt
         }
     }
     let runs = lay_out(landed.target, records);
+    position.last_epoch = None;
     position.acknowledge(&runs).ok()
 }
 

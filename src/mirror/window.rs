@@ -120,6 +120,15 @@ impl Window {
         }
     }
 
+    /// What answers without a check would amount to: every one is good.
+    pub(super) fn believe_answers(&mut self) {
+        for batch in &mut self.batches {
+            if let Stage::Answered(Outcome::Answered { code, base_offset, .. }) = &mut batch.stage {
+                (*code, *base_offset) = (0, Some(batch.target));
+            }
+        }
+    }
+
     /// No answer is waited for any more. One that comes all the same finds nothing that was sent under its number.
     pub(super) fn give_up(&mut self, outcome: &Outcome) {
         for batch in &mut self.batches {
@@ -205,5 +214,60 @@ impl Window {
     /// Where the last batch ends.
     pub(super) fn target_end(&self) -> Option<TargetOffset> {
         self.batches.back().map(|batch| batch.target_end)
+    }
+}
+
+#[cfg(feature = "test-hazards")]
+impl Window {
+    /// What must never be done: all that is left waits to be sent again, the first two batches as one.
+    pub(super) fn batch_anew(&mut self, writer: (crate::types::ProducerId, crate::types::ProducerEpoch)) {
+        self.wait_again();
+        if self.batches.len() < 2 {
+            return;
+        }
+        if let Some(merged) = self.merge_first_two(writer) {
+            self.batches.drain(..2);
+            self.batches.push_front(merged);
+        }
+    }
+
+    fn merge_first_two(&self, writer: (crate::types::ProducerId, crate::types::ProducerEpoch)) -> Option<InFlight> {
+        let (mut records, mut runs, mut base_sequence) = (Vec::new(), Vec::new(), None);
+        for batch in self.batches.iter().take(2) {
+            let bytes = [&batch.batch.header, batch.batch.body.as_ref()].concat();
+            let raw = crate::batch::split(bytes.into()).ok()?.pop()?;
+            base_sequence = base_sequence.or(crate::types::Sequence::from_kafka(raw.header.base_sequence));
+            let offsets =
+                batch.runs.iter().flat_map(|run| (run.source.get()..).take(run.length.try_into().unwrap_or(0)));
+            let decoded = crate::batch::decode(&raw, 64 << 20).ok()?;
+            records.extend(
+                decoded.into_iter().zip(offsets).map(|(record, offset)| crate::batch::Record { offset, ..record }),
+            );
+            runs.extend(batch.runs.iter().copied());
+        }
+        let (first, second) = (self.batches.front()?, self.batches.get(1)?);
+        let raw = crate::batch::split(crate::batch::encode_batch(&records, crate::batch::Codec::None).ok()?).ok()?;
+        let limits = crate::batch::Limits {
+            batch_bytes_max: 1 << 30,
+            decompressed_bytes_max: 64 << 20,
+            merge_compressed_below: 0,
+            records_max: usize::MAX,
+            is_dense: false,
+        };
+        let from = first.runs.first()?.source;
+        let crate::batch::Step::Send(prepared) = crate::batch::prepare(&mut raw.into(), from, &limits).ok()? else {
+            return None;
+        };
+        let stamp = Stamp { producer_id: writer.0, producer_epoch: writer.1, base_sequence: base_sequence? };
+        Some(InFlight {
+            target: first.target,
+            target_end: second.target_end,
+            landed: first.target,
+            next_source: second.next_source,
+            runs,
+            batch: prepared.stamp(&stamp),
+            prepared,
+            stage: Stage::Waiting,
+        })
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Tells whether the membership thread is still running as it should. A process that was stopped and resumed has an
@@ -98,10 +99,45 @@ struct Owned<P> {
     obstacle: Option<String>,
 }
 
+/// What is ours, for whoever need not know what proves it.
+pub trait Holdings: fmt::Debug + Send + Sync {
+    /// The shards that are ours.
+    fn grants(&self) -> Vec<Grant>;
+    /// Whether there is a membership.
+    fn is_member(&self) -> bool;
+    /// What keeps us from joining, if that is known and does not pass by itself.
+    fn obstacle(&self) -> Option<String>;
+    /// Changes whenever anything of this changes.
+    fn changes(&self) -> watch::Receiver<u64>;
+    /// Nothing is ours any longer.
+    fn lose_all(&self);
+}
+
+impl<P: Send + Sync> Holdings for Ownership<P> {
+    fn grants(&self) -> Vec<Grant> {
+        self.grants()
+    }
+
+    fn is_member(&self) -> bool {
+        self.membership().is_some()
+    }
+
+    fn obstacle(&self) -> Option<String> {
+        self.obstacle()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes()
+    }
+
+    fn lose_all(&self) {
+        self.lose_all();
+    }
+}
+
 /// Which shards are ours. Written by the membership thread, read by everybody.
 pub struct Ownership<P> {
     owned: Mutex<Owned<P>>,
-    blocked: Condvar,
     changed: watch::Sender<u64>,
     pulse: Arc<Pulse>,
 }
@@ -119,12 +155,7 @@ impl<P> Ownership<P> {
     pub fn new(pulse_limit: Duration) -> Self {
         let owned =
             Owned { membership: None, memberships_seen: 0, grants: BTreeMap::new(), grants_given: 0, obstacle: None };
-        Self {
-            owned: Mutex::new(owned),
-            blocked: Condvar::new(),
-            changed: watch::Sender::new(0),
-            pulse: Arc::new(Pulse::new(pulse_limit)),
-        }
+        Self { owned: Mutex::new(owned), changed: watch::Sender::new(0), pulse: Arc::new(Pulse::new(pulse_limit)) }
     }
 
     /// The pulse that the membership thread keeps.
@@ -210,24 +241,26 @@ impl<P> Ownership<P> {
         self.changed.subscribe()
     }
 
-    /// Blocks until the membership is another one than `number` (`None`: until there is one), `is_enough` says so
+    /// Waits until the membership is another one than `number` (`None`: until there is one), `is_enough` says so
     /// after some other change, or `longest` has passed.
-    pub fn wait_beyond(&self, number: Option<u64>, longest: Duration, is_enough: impl Fn() -> bool) {
+    pub async fn wait_beyond(&self, number: Option<u64>, longest: Duration, is_enough: impl Fn() -> bool) {
         let deadline = Instant::now() + longest;
-        let mut owned = self.lock();
+        let mut changes = self.changes();
         loop {
-            let is_other = owned.membership.as_ref().is_some_and(|now| Some(now.number) != number);
-            let left = deadline.saturating_duration_since(Instant::now());
-            if is_other || left.is_zero() || is_enough() {
+            changes.mark_unchanged();
+            let is_other = self.lock().membership.as_ref().is_some_and(|now| Some(now.number) != number);
+            if is_other || is_enough() {
                 return;
             }
-            owned = self.blocked.wait_timeout(owned, left).unwrap_or_else(PoisonError::into_inner).0;
+            match tokio::time::timeout_at(deadline, changes.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return,
+            }
         }
     }
 
     fn tell(&self, owned: MutexGuard<'_, Owned<P>>) {
         drop(owned);
-        self.blocked.notify_all();
         self.changed.send_modify(|count| *count += 1);
     }
 

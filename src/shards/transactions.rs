@@ -45,27 +45,32 @@ pub enum Failure {
     Rejected(String),
 }
 
-/// A transactional producer, step by step.
+/// A transactional producer, step by step. A step may block its thread: the writer of a real one has a thread of its
+/// own, and the writer of a simulated one waits as everything else does there.
 ///
 /// `open` settles what an earlier life of the same transactional id left behind: when it returns, an earlier
 /// transaction is either committed or can never be.
-pub trait Transactions {
+pub trait Transactions: Send {
     /// What proves a membership.
-    type Proof;
+    type Proof: Send + Sync;
     /// Opens or reopens the producer.
-    fn open(&mut self) -> Result<(), Failure>;
+    fn open(&mut self) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Begins a transaction.
-    fn begin(&mut self) -> Result<(), Failure>;
+    fn begin(&mut self) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Hands over a record; it need not be sent yet.
-    fn send(&mut self, record: &Record) -> Result<(), Failure>;
+    fn send(&mut self, record: &Record) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Waits until every record of this transaction is acknowledged, and tells how far each shard has come.
-    fn flush(&mut self) -> Result<Vec<StateOffset>, Failure>;
+    fn flush(&mut self) -> impl Future<Output = Result<Vec<StateOffset>, Failure>> + Send;
     /// Adds the offsets to the transaction under the proof. This is what a deposed member fails at.
-    fn send_offsets(&mut self, offsets: &[StateOffset], proof: &Arc<Self::Proof>) -> Result<(), Failure>;
+    fn send_offsets(
+        &mut self,
+        offsets: &[StateOffset],
+        proof: &Arc<Self::Proof>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Commits.
-    fn commit(&mut self) -> Result<(), Failure>;
+    fn commit(&mut self) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Aborts.
-    fn abort(&mut self) -> Result<(), Failure>;
+    fn abort(&mut self) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Called now and then while there is nothing to write.
     fn tend(&mut self) {}
 }

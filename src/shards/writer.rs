@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, Grant, Membership, Ownership, Record, Transactions, WriterMeasures};
@@ -41,6 +41,9 @@ pub struct WriterLimits {
     pub patience: Duration,
     /// Longest pause before an attempt is repeated.
     pub retry_pause_max: Duration,
+    /// What must never be: the proof is shown, and the commit made, before the records are acknowledged.
+    #[cfg(feature = "test-hazards")]
+    pub is_flush_left_out: bool,
 }
 
 impl Default for WriterLimits {
@@ -50,6 +53,8 @@ impl Default for WriterLimits {
             transaction_records_max: 2_000,
             patience: Duration::from_secs(30),
             retry_pause_max: Duration::from_secs(1),
+            #[cfg(feature = "test-hazards")]
+            is_flush_left_out: false,
         }
     }
 }
@@ -101,27 +106,26 @@ impl WriterHandle {
     }
 }
 
-/// Writes jobs until `stop` or the last handle is gone. Blocks: give it a thread of its own.
-pub fn run_writer<T: Transactions>(
+/// Writes jobs until `stop` or the last handle is gone. Blocks where the producer does: a real one needs a thread.
+pub async fn run_writer<T: Transactions>(
     producer: T,
     ownership: Arc<Ownership<T::Proof>>,
     jobs: JobQueue,
     limits: WriterLimits,
     measures: WriterMeasures,
-    runtime: &Handle,
-    stop: &CancellationToken,
+    stop: CancellationToken,
 ) {
     let mut writer = Writer { producer, is_open: false, ownership, limits, measures, stop: stop.clone() };
     // The first opening takes several round trips; nobody need wait for them later.
-    if let Err(failure) = writer.producer.open() {
+    if let Err(failure) = writer.producer.open().await {
         tracing::debug!(%failure, "state producer not open yet");
     } else {
         writer.is_open = true;
     }
     let mut queue = Queue { jobs, left_over: Vec::new() };
     loop {
-        match queue.next(&writer.limits, runtime, stop) {
-            Next::Batch(batch) => writer.settle(batch),
+        match queue.next(&writer.limits, &stop).await {
+            Next::Batch(batch) => writer.settle(batch).await,
             Next::Idle => writer.producer.tend(),
             Next::End => return,
         }
@@ -144,13 +148,12 @@ struct Queue {
 
 impl Queue {
     /// Waits for a job and takes along what else is waiting, within the limits; it never waits for more.
-    fn next(&mut self, limits: &WriterLimits, runtime: &Handle, stop: &CancellationToken) -> Next {
+    async fn next(&mut self, limits: &WriterLimits, stop: &CancellationToken) -> Next {
         if stop.is_cancelled() {
             return Next::End;
         }
         if self.left_over.is_empty() {
-            let next = async { stop.run_until_cancelled(tokio::time::timeout(IDLE_MAX, self.jobs.recv())).await };
-            match runtime.block_on(next) {
+            match stop.run_until_cancelled(tokio::time::timeout(IDLE_MAX, self.jobs.recv())).await {
                 Some(Ok(Some(jobs))) => self.left_over = jobs,
                 Some(Err(_)) => return Next::Idle,
                 Some(Ok(None)) | None => return Next::End,
@@ -191,7 +194,15 @@ impl<T: Transactions> Writer<T> {
     /// Tries until every job has its answer. Repeating a transaction whose outcome is unknown is right: all values
     /// are absolute, nobody else writes these keys while the shard is ours, and the repeated records lie behind the
     /// first ones, because a transaction that was not flushed is never committed.
-    fn settle(&mut self, batch: Vec<Job>) {
+    async fn settle(&mut self, batch: Vec<Job>) {
+        for job in self.settle_together(batch).await {
+            let left = self.settle_together(vec![job]).await;
+            debug_assert!(left.is_empty(), "one job has no neighbours");
+        }
+    }
+
+    /// What comes back has no answer yet: one of the records is unacceptable, so each job must go alone.
+    async fn settle_together(&mut self, batch: Vec<Job>) -> Vec<Job> {
         let mut pending = batch;
         let mut why = String::from("no membership of the daemon group");
         let mut backoff = Backoff::new(Duration::from_millis(20), self.limits.retry_pause_max);
@@ -200,7 +211,7 @@ impl<T: Transactions> Writer<T> {
         loop {
             pending = answer_overdue(pending, &why);
             if self.stop.is_cancelled() {
-                return;
+                return Vec::new();
             }
             if !is_told && began.elapsed() > UNWRITTEN_MAX {
                 is_told = true;
@@ -208,53 +219,58 @@ impl<T: Transactions> Writer<T> {
             }
             let membership = self.ownership.membership();
             pending = answer_lost(pending);
-            let Some(first) = pending.first() else { return };
+            let Some(first) = pending.first() else { return pending };
             let patience = first.deadline.saturating_duration_since(Instant::now());
             let is_any_lost = || pending.iter().any(|job| !job.grant.is_held());
             let Some(membership) = membership else {
-                self.ownership.wait_beyond(None, patience.min(Duration::from_secs(1)), is_any_lost);
+                self.ownership.wait_beyond(None, patience.min(Duration::from_secs(1)), is_any_lost).await;
                 continue;
             };
-            match self.attempt(&pending, &membership) {
-                Ok(()) => return pending.into_iter().for_each(|job| drop(job.reply.send(Ok(())))),
+            match self.attempt(&pending, &membership).await {
+                Ok(()) => {
+                    for job in pending {
+                        drop(job.reply.send(Ok(())));
+                    }
+                    return Vec::new();
+                }
                 Err(Failure::Refused(reason)) => {
                     tracing::debug!(reason, "state write refused, waiting for our own rebalance");
                     why = reason;
                     let longest = patience.min(Duration::from_secs(1));
-                    self.ownership.wait_beyond(Some(membership.number), longest, is_any_lost);
+                    self.ownership.wait_beyond(Some(membership.number), longest, is_any_lost).await;
                 }
                 Err(Failure::Rejected(reason)) if pending.len() == 1 => {
-                    why = reason;
-                    return pending.into_iter().for_each(|job| answer(job, JobError::Unavailable(why.clone())));
+                    for job in pending {
+                        answer(job, JobError::Unavailable(reason.clone()));
+                    }
+                    return Vec::new();
                 }
-                Err(Failure::Rejected(_)) => {
-                    // One record must not keep its neighbours from being written.
-                    return pending.into_iter().for_each(|job| self.settle(vec![job]));
-                }
+                // One record must not keep its neighbours from being written.
+                Err(Failure::Rejected(_)) => return pending,
                 Err(Failure::Retry(reason) | Failure::Broken(reason)) => {
                     tracing::debug!(reason, "state write failed, trying again");
                     why = reason;
-                    std::thread::sleep(backoff.next_pause().min(patience));
+                    tokio::time::sleep(backoff.next_pause().min(patience)).await;
                 }
             }
         }
     }
 
     /// One transaction; a failed one is aborted.
-    fn attempt(&mut self, jobs: &[Job], membership: &Membership<T::Proof>) -> Result<(), Failure> {
+    async fn attempt(&mut self, jobs: &[Job], membership: &Membership<T::Proof>) -> Result<(), Failure> {
         if !self.is_open {
-            self.producer.open()?;
+            self.producer.open().await?;
             self.is_open = true;
         }
         let began = Instant::now();
-        let outcome = self.transact(jobs, membership);
+        let outcome = self.transact(jobs, membership).await;
         self.measures.count(&outcome, began.elapsed());
         let failure = match outcome {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
         let is_broken = matches!(failure, Failure::Broken(_));
-        if is_broken || self.producer.abort().is_err() {
+        if is_broken || self.producer.abort().await.is_err() {
             self.is_open = false;
         }
         Err(failure)
@@ -262,19 +278,24 @@ impl<T: Transactions> Writer<T> {
 
     /// The order is the promise: all records acknowledged by the log, then the proof, then the commit. A record that
     /// went out after the proof could land behind the successor's takeover record.
-    fn transact(&mut self, jobs: &[Job], membership: &Membership<T::Proof>) -> Result<(), Failure> {
-        self.producer.begin()?;
+    async fn transact(&mut self, jobs: &[Job], membership: &Membership<T::Proof>) -> Result<(), Failure> {
+        self.producer.begin().await?;
         for record in jobs.iter().flat_map(|job| &job.records) {
-            self.producer.send(record)?;
+            self.producer.send(record).await?;
         }
-        let offsets = self.producer.flush()?;
+        #[cfg(feature = "test-hazards")]
+        if self.limits.is_flush_left_out {
+            self.producer.send_offsets(&[], &membership.proof).await?;
+            return self.producer.commit().await;
+        }
+        let offsets = self.producer.flush().await?;
         let written: BTreeSet<i32> = offsets.iter().map(|offset| offset.shard).collect();
         let unproved = jobs.iter().flat_map(|job| &job.records).find(|record| !written.contains(&record.shard));
         if let Some(record) = unproved {
             return Err(Failure::Broken(format!("no acknowledgement for shard {}", record.shard)));
         }
-        self.producer.send_offsets(&offsets, &membership.proof)?;
-        self.producer.commit()
+        self.producer.send_offsets(&offsets, &membership.proof).await?;
+        self.producer.commit().await
     }
 }
 

@@ -1,18 +1,17 @@
 //! The handle by which everybody else reads and writes state.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::consumer::ConsumerGroupMetadata;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
+use super::doors::Doors;
 use super::form::{encode_key, encode_value, key_text};
 use super::{DaemonRecord, Key, RequestRecord, Value, View, open, shard_hash};
 use crate::secrets::SecretSource;
-use crate::shards::{Access, Grant, JobError, Ownership, Poster, Record, WriterHandle, WriterMeasures};
+use crate::shards::{Access, Grant, Holdings, JobError, Record, WriterHandle, WriterMeasures};
 use crate::tasks::TaskGroup;
 use crate::types::{LinkName, PartitionIndex, TopicId, TopicName};
 use crate::wire::Client;
@@ -119,9 +118,6 @@ pub enum Write {
     Remove(Key),
 }
 
-/// How long [`Store::close`] waits for threads.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
-
 /// The state of a daemon group. Clones share it.
 #[derive(Clone)]
 pub struct Store {
@@ -132,13 +128,12 @@ pub(super) struct Inner {
     pub(super) was_created: bool,
     pub(super) topic_id: Option<TopicId>,
     pub(super) view: View,
-    pub(super) ownership: Arc<Ownership<ConsumerGroupMetadata>>,
+    pub(super) holdings: Arc<dyn Holdings>,
     pub(super) writer: WriterHandle,
-    pub(super) poster: Poster,
+    pub(super) doors: Arc<dyn Doors>,
     pub(super) trouble: watch::Sender<Option<String>>,
     pub(super) is_at_end: watch::Sender<bool>,
     pub(super) tasks: TaskGroup,
-    pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Drop for Inner {
@@ -149,7 +144,7 @@ impl Drop for Inner {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("ownership", &self.inner.ownership).finish_non_exhaustive()
+        f.debug_struct("Store").field("holdings", &self.inner.holdings).finish_non_exhaustive()
     }
 }
 
@@ -164,6 +159,17 @@ impl Store {
         tasks: &TaskGroup,
     ) -> Result<(Self, mpsc::Receiver<ShardEvent>), StoreError> {
         open::open(settings, measures, tasks).await
+    }
+
+    /// The same with other doors than librdkafka, for simulations: `kafka_properties`, `oauth_token` and
+    /// `session_timeout` of the settings are for the doors, and without meaning here.
+    pub async fn open_with(
+        settings: &Settings,
+        doors: Arc<dyn Doors>,
+        measures: WriterMeasures,
+        tasks: &TaskGroup,
+    ) -> Result<(Self, mpsc::Receiver<ShardEvent>), StoreError> {
+        open::open_with(settings, || Ok(doors), measures, tasks).await
     }
 
     /// Whether [`Store::open`] found no state topic and made it. A restart forgets this; what must hold for longer
@@ -239,13 +245,13 @@ impl Store {
         self.check_usable()?;
         let shard = shard_hash::of_key(&key);
         let record = encode(&Write::Put(key, value), shard)?;
-        self.inner.poster.post(&record).await.map_err(StoreError::Unavailable)
+        self.inner.doors.post(record).await.map_err(StoreError::Unavailable)
     }
 
     /// Whether the state is read to its end and the membership joined.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        *self.inner.is_at_end.borrow() && self.inner.ownership.membership().is_some() && self.check_usable().is_ok()
+        *self.inner.is_at_end.borrow() && self.inner.holdings.is_member() && self.check_usable().is_ok()
     }
 
     /// Why the state can't be used any more, if so: all shards are lost then, and only a restart helps.
@@ -257,21 +263,16 @@ impl Store {
     /// What keeps this daemon from joining its group, where a person must mend it.
     #[must_use]
     pub fn obstacle(&self) -> Option<String> {
-        self.inner.ownership.obstacle()
+        self.inner.holdings.obstacle()
     }
 
     /// Stops all threads, giving up the shards at once. The group gives them to others when this daemon has not come
     /// back within the session time-out: it is a static member, so a quick restart finds its shards where they were.
     pub async fn close(&self) {
         self.inner.tasks.stop();
-        self.inner.ownership.lose_all();
+        self.inner.holdings.lose_all();
         self.inner.tasks.close().await;
-        let threads = std::mem::take(&mut *self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        // A thread may sit in a call to a cluster that doesn't answer, which nothing interrupts; it ends by itself.
-        let deadline = tokio::time::Instant::now() + CLOSE_PATIENCE;
-        while threads.iter().any(|thread| !thread.is_finished()) && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        self.inner.doors.close().await;
     }
 
     fn check_usable(&self) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::handle::encode;
 use super::{Key, Lease, ShardEvent, TakeoverRecord, Value, View, Write};
-use crate::shards::{Grant, JobError, Ownership, WriterHandle};
+use crate::shards::{Grant, Holdings, JobError, WriterHandle};
 use crate::tasks::{Backoff, TaskGroup};
 
 /// After this a takeover record that was committed is written again.
@@ -31,7 +31,7 @@ struct Known {
 
 impl Keeper {
     /// Runs until the tasks are stopped; then tells of the last losses as far as somebody listens.
-    pub(super) async fn run<P>(self, ownership: &Ownership<P>) {
+    pub(super) async fn run(self, ownership: &dyn Holdings) {
         let mut changes = ownership.changes();
         let (announcer, mut read_back) = mpsc::channel::<Grant>(64);
         let mut known: BTreeMap<i32, Known> = BTreeMap::new();
@@ -53,7 +53,7 @@ impl Keeper {
         }
     }
 
-    async fn tell_of_losses<P>(&self, known: &mut BTreeMap<i32, Known>, ownership: &Ownership<P>) {
+    async fn tell_of_losses(&self, known: &mut BTreeMap<i32, Known>, ownership: &dyn Holdings) {
         let owned: BTreeMap<i32, u64> =
             ownership.grants().iter().map(|grant| (grant.shard(), grant.number())).collect();
         let is_lost = |shard: i32, known: &Known| owned.get(&shard) != Some(&known.grant.number());
@@ -68,12 +68,7 @@ impl Keeper {
         }
     }
 
-    fn take_over_new<P>(
-        &self,
-        known: &mut BTreeMap<i32, Known>,
-        ownership: &Ownership<P>,
-        taken: &mpsc::Sender<Grant>,
-    ) {
+    fn take_over_new(&self, known: &mut BTreeMap<i32, Known>, ownership: &dyn Holdings, taken: &mpsc::Sender<Grant>) {
         let new: Vec<Grant> =
             ownership.grants().into_iter().filter(|grant| !known.contains_key(&grant.shard())).collect();
         if new.is_empty() {

@@ -1,22 +1,18 @@
 //! Starting the store: the order in which its parts come to life, and its watch over the state topic.
 
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
+use super::doors::{Doors, Sink};
 use super::handle::Inner;
 use super::hanging::Hanging;
+use super::kafka::KafkaDoors;
 use super::keeper::Keeper;
-use super::reader::Reader;
 use super::topic::{Presence, StateTopic};
 use super::{Settings, ShardEvent, Store, StoreError, View};
-use crate::shards::{
-    Access, Grant, KafkaMember, KafkaTransactions, MemberSettings, MembershipEnd, Ownership, Poster, WriterHandle,
-    WriterLimits, WriterMeasures, WriterSettings, keep_membership, run_writer,
-};
+use crate::shards::{Grant, WriterHandle, WriterLimits, WriterMeasures};
 use crate::tasks::TaskGroup;
 use crate::types::{InvalidName, TopicName};
 
@@ -37,7 +33,6 @@ pub(super) fn transactional_id(group: &str, daemon_id: &str) -> String {
     format!("causeway-{group}-{daemon_id}")
 }
 
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// See [`Store::open`].
@@ -47,35 +42,43 @@ pub(super) async fn open(
     tasks: &TaskGroup,
 ) -> Result<(Store, mpsc::Receiver<ShardEvent>), StoreError> {
     let topic = topic_name(&settings.group);
+    open_with(&settings, || Ok(Arc::new(KafkaDoors::new(&settings, &topic)?) as Arc<dyn Doors>), measures, tasks).await
+}
+
+/// See [`Store::open_with`].
+pub(super) async fn open_with(
+    settings: &Settings,
+    doors: impl FnOnce() -> Result<Arc<dyn Doors>, StoreError>,
+    measures: WriterMeasures,
+    tasks: &TaskGroup,
+) -> Result<(Store, mpsc::Receiver<ShardEvent>), StoreError> {
+    let topic = topic_name(&settings.group);
     let name = TopicName::new(&topic).map_err(|error| StoreError::Unusable(error.to_string()))?;
     let mut state_topic = StateTopic::new(settings.client.clone(), name.clone(), settings.topic_id);
     // Our own client comes first: its errors name broker and cause, librdkafka's would come later, as time-outs.
     let was_created = state_topic.ensure().await?;
 
-    let limits = WriterLimits::default();
-    let (writer, jobs) = WriterHandle::new(&limits);
-    let access = settings.access();
+    let (writer, jobs) = WriterHandle::new(&WriterLimits::default());
+    let doors = doors()?;
     let inner = Arc::new(Inner {
         was_created,
         topic_id: state_topic.id(),
         view: View::new(),
-        // Half the session: whoever slept longer must assume that the coordinator has given up on it.
-        ownership: Arc::new(Ownership::new(settings.session_timeout / 2)),
+        holdings: doors.holdings(),
         writer,
-        poster: Poster::new(&access, &settings.daemon_id, &topic).map_err(StoreError::Unavailable)?,
         trouble: watch::Sender::new(None),
         is_at_end: watch::Sender::new(false),
         tasks: tasks.child(),
-        threads: Mutex::new(Vec::new()),
+        doors,
     });
     let store = Store { inner: Arc::clone(&inner) };
 
     // The parts hold what they need and never the store itself, so that dropping the last handle stops them.
-    let parts = Parts { settings: &settings, access, topic: &topic, inner: &inner };
+    let parts = Parts { settings, topic: &topic, inner: &inner };
     let refusal = parts.start_reader()?;
     parts.read_to_end(refusal).await?;
-    parts.start_writer(jobs, limits, measures)?;
-    parts.start_member()?;
+    inner.doors.write(jobs, measures, &inner.tasks)?;
+    inner.doors.join(inner.trouble.clone(), &inner.tasks)?;
     let events = parts.start_keeper();
     parts.start_watch(state_topic);
     parts.start_mending(name);
@@ -84,7 +87,6 @@ pub(super) async fn open(
 
 struct Parts<'a> {
     settings: &'a Settings,
-    access: Access,
     topic: &'a str,
     inner: &'a Inner,
 }
@@ -93,18 +95,9 @@ impl Parts<'_> {
     /// Answers with what keeps the reader from reading.
     fn start_reader(&self) -> Result<watch::Receiver<Option<String>>, StoreError> {
         let (refusal, refused) = watch::channel(None);
-        let reader = Reader::new(
-            &self.access,
-            &self.settings.group,
-            self.topic,
-            self.inner.view.clone(),
-            self.inner.is_at_end.clone(),
-            self.inner.trouble.clone(),
-            refusal,
-        )
-        .map_err(StoreError::Unavailable)?;
-        let stop = self.inner.tasks.token();
-        self.start_thread("state reader", move || reader.run(&stop))?;
+        let Inner { view, is_at_end, trouble, .. } = self.inner;
+        let sink = Sink { view: view.clone(), is_at_end: is_at_end.clone(), trouble: trouble.clone(), refusal };
+        self.inner.doors.read(sink, &self.inner.tasks)?;
         Ok(refused)
     }
 
@@ -126,65 +119,6 @@ impl Parts<'_> {
         }
     }
 
-    fn start_writer(
-        &self,
-        jobs: crate::shards::JobQueue,
-        limits: WriterLimits,
-        measures: WriterMeasures,
-    ) -> Result<(), StoreError> {
-        let (group, daemon_id) = (&self.settings.group, &self.settings.daemon_id);
-        let producer = KafkaTransactions::new(WriterSettings {
-            access: self.access.clone(),
-            topic: self.topic.to_owned(),
-            // The same again after a restart, so that a killed daemon's open transaction is ended at once: under a new
-            // id it would hold back everybody's reading, and so the takeover, until its time-out (16 to 18 s measured,
-            // against 2 s). It is no lease: a daemon of the same name that still runs takes the id back until its
-            // membership tells it that it is fenced, but commits nothing.
-            transactional_id: transactional_id(group, daemon_id),
-            transaction_timeout: TRANSACTION_TIMEOUT,
-        });
-        let (ownership, stop) = (Arc::clone(&self.inner.ownership), self.inner.tasks.token());
-        let runtime = Handle::current();
-        self.start_thread("state writer", move || {
-            run_writer(producer, ownership, jobs, limits, measures, &runtime, &stop);
-        })
-    }
-
-    fn start_member(&self) -> Result<(), StoreError> {
-        let member = MemberSettings {
-            access: self.access.clone(),
-            group: self.settings.group.clone(),
-            topic: self.topic.to_owned(),
-            daemon_id: self.settings.daemon_id.clone(),
-            session_timeout: self.settings.session_timeout,
-        };
-        let (ownership, stop) = (Arc::clone(&self.inner.ownership), self.inner.tasks.token());
-        let pause_max = self.settings.session_timeout / 2;
-        let trouble = self.inner.trouble.clone();
-        let mut unusable = self.inner.trouble.subscribe();
-        // A state topic that can't be used ends the membership, too, so that nothing is ours.
-        let until = stop.child_token();
-        let end = until.clone();
-        self.inner.tasks.spawn_until_stopped("membership end", async move {
-            drop(unusable.wait_for(Option::is_some).await);
-            end.cancel();
-        });
-        self.start_thread("state member", move || {
-            let join = || KafkaMember::join(&member, &ownership);
-            match keep_membership(join, &ownership, pause_max, &until) {
-                MembershipEnd::Stopped => {}
-                MembershipEnd::Fenced(reason) => {
-                    tracing::error!(daemon = member.daemon_id, reason, "this daemon stops working");
-                    trouble.send_if_modified(|trouble| {
-                        let is_first = trouble.is_none();
-                        trouble.get_or_insert(reason);
-                        is_first
-                    });
-                }
-            }
-        })
-    }
-
     fn start_keeper(&self) -> mpsc::Receiver<ShardEvent> {
         let (events, receiver) = mpsc::channel(256);
         let keeper = Keeper {
@@ -194,8 +128,8 @@ impl Parts<'_> {
             events,
             tasks: self.inner.tasks.clone(),
         };
-        let ownership = Arc::clone(&self.inner.ownership);
-        self.inner.tasks.spawn("shard keeper", async move { keeper.run(&ownership).await });
+        let holdings = Arc::clone(&self.inner.holdings);
+        self.inner.tasks.spawn("shard keeper", async move { keeper.run(&*holdings).await });
         receiver
     }
 
@@ -223,26 +157,16 @@ impl Parts<'_> {
     fn start_mending(&self, topic: TopicName) {
         let (client, group) = (self.settings.client.clone(), self.settings.group.clone());
         let mut hanging = Hanging::new(client, topic, group, self.inner.view.clone());
-        let ownership = Arc::clone(&self.inner.ownership);
+        let holdings = Arc::clone(&self.inner.holdings);
         self.inner.tasks.spawn_until_stopped("state topic mending", async move {
             loop {
                 tokio::time::sleep(LOOK_INTERVAL).await;
-                let shards: Vec<i32> = ownership.grants().iter().map(Grant::shard).collect();
+                let shards: Vec<i32> = holdings.grants().iter().map(Grant::shard).collect();
                 if let Err(error) = hanging.look(&shards).await {
                     tracing::debug!(%error, "the state topic can't be looked at for hanging transactions");
                 }
             }
         });
-    }
-
-    fn start_thread(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
-        let thread: JoinHandle<()> = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(run)
-            .map_err(|error| StoreError::Unavailable(format!("can't start a thread: {error}")))?;
-        let mut threads = self.inner.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        threads.push(thread);
-        Ok(())
     }
 }
 

@@ -7,36 +7,22 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message, Offset, TopicPartitionList};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{View, shard_hash};
+use super::doors::Sink;
+use super::shard_hash;
 use crate::shards::{Access, LogContext, needs_a_person};
 
 /// Reads the state topic into the view. Blocks when run: give it a thread of its own.
 pub(super) struct Reader {
     consumer: BaseConsumer<LogContext>,
-    view: View,
+    sink: Sink,
     unread: BTreeSet<i32>,
-    /// Becomes true when every partition has been read to where it ended at some moment.
-    is_at_end: watch::Sender<bool>,
-    /// Set when what was read can no longer be trusted.
-    trouble: watch::Sender<Option<String>>,
-    /// What a person has to mend before anything can be read.
-    refusal: watch::Sender<Option<String>>,
 }
 
 impl Reader {
     /// Makes the consumer. It uses the daemon group's name, which permissions exist for, but never joins.
-    pub(super) fn new(
-        access: &Access,
-        group: &str,
-        topic: &str,
-        view: View,
-        is_at_end: watch::Sender<bool>,
-        trouble: watch::Sender<Option<String>>,
-        refusal: watch::Sender<Option<String>>,
-    ) -> Result<Self, String> {
+    pub(super) fn new(access: &Access, group: &str, topic: &str, sink: Sink) -> Result<Self, String> {
         let mut config = access.config("causeway-state-reader");
         config
             .set("group.id", group)
@@ -58,7 +44,7 @@ impl Reader {
             Ok(consumer)
         };
         let consumer = start().map_err(|error| error.to_string())?;
-        Ok(Self { consumer, view, unread: (0..shard_hash::SHARDS).collect(), is_at_end, trouble, refusal })
+        Ok(Self { consumer, sink, unread: (0..shard_hash::SHARDS).collect() })
     }
 
     /// Reads until `stop`.
@@ -69,7 +55,7 @@ impl Reader {
                 Some(Ok(message)) => {
                     // A record without a key is nobody's; compaction would have refused it.
                     if let Some(key) = message.key() {
-                        self.view.apply(message.partition(), key, message.payload());
+                        self.sink.record(message.partition(), key, message.payload());
                     }
                     continue;
                 }
@@ -82,17 +68,17 @@ impl Reader {
     fn judge(&mut self, error: &KafkaError) {
         if let KafkaError::PartitionEOF(partition) = error {
             if self.unread.remove(partition) && self.unread.is_empty() {
-                self.is_at_end.send_replace(true);
+                self.sink.at_end();
             }
             return;
         }
         let code = error.rdkafka_error_code();
         if matches!(code, Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)) {
-            self.trouble.send_replace(Some("its log went back or was cut: was it recreated?".to_owned()));
+            self.sink.trouble("its log went back or was cut: was it recreated?".to_owned());
         } else {
             tracing::debug!(%error, "reading state");
             if needs_a_person(error) {
-                self.refusal.send_replace(Some(error.to_string()));
+                self.sink.refuse(error.to_string());
             }
         }
     }

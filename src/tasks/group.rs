@@ -6,6 +6,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::Life;
+
 /// Tasks that are told to stop together and waited for together. Clones share the group.
 #[derive(Debug, Clone)]
 pub struct TaskGroup {
@@ -39,7 +41,11 @@ impl TaskGroup {
         F: Future<Output = ()> + Send + 'static,
     {
         let span = tracing::debug_span!("task", name);
-        self.tasks.spawn(task.instrument(span));
+        let task = task.instrument(span);
+        match Life::current() {
+            None => drop(self.tasks.spawn(task)),
+            Some(life) => drop(self.tasks.spawn(life.run(task))),
+        }
     }
 
     /// Starts a task that is simply dropped, at its next await, when the group stops.

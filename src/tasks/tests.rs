@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -27,6 +27,59 @@ async fn a_child_stops_with_its_parent_but_not_the_other_way_round() {
     assert!(!parent.is_stopping() && !second.is_stopping());
     parent.close().await;
     assert!(second.is_stopping());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_life_that_ends_takes_all_its_tasks_along() {
+    let (life, ticks) = (Life::new(), Arc::new(AtomicU32::new(0)));
+    let count = Arc::clone(&ticks);
+    let _main = tokio::spawn(life.run(async move {
+        let group = TaskGroup::new();
+        let inner = group.clone();
+        group.spawn("outer", async move {
+            inner.spawn("inner", async move {
+                loop {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        });
+        std::future::pending::<()>().await;
+    }));
+    let wait = || tokio::time::sleep(Duration::from_millis(105));
+    wait().await;
+    let before = ticks.load(Ordering::SeqCst);
+    assert_eq!(before, 10);
+    life.freeze();
+    wait().await;
+    assert_eq!(ticks.load(Ordering::SeqCst), before);
+    life.thaw();
+    wait().await;
+    let thawed = ticks.load(Ordering::SeqCst);
+    assert!(thawed > before);
+    life.kill();
+    wait().await;
+    assert_eq!(ticks.load(Ordering::SeqCst), thawed);
+    assert_eq!(Arc::strong_count(&ticks), 1, "what a task holds is dropped");
+    let told = life.run(async {}).await;
+    assert!(told.is_none() && life.is_over());
+}
+
+#[tokio::test]
+async fn a_life_can_end_after_so_many_polls() {
+    let life = Life::with_wall_clock(|| 7);
+    life.kill_after(3);
+    let polls = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&polls);
+    let told = life.run(async move {
+        loop {
+            assert_eq!(wall_clock_ms(), 7);
+            count.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(told.await.is_none_or(|(): ()| false));
+    assert_eq!(polls.load(Ordering::SeqCst), 3);
 }
 
 #[test]

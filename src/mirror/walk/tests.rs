@@ -123,3 +123,17 @@ fn a_record_behind_a_late_control_record_is_not_taken_for_its_neighbour() {
     assert_eq!((position.source(), position.target()), (source(14), target(15)));
     assert!(!position.is_identical());
 }
+
+/// A source that elected another leader meanwhile must not look as if it had lost what the epoch before did not have.
+#[test]
+fn behind_what_a_former_owner_sent_the_epoch_at_the_source_is_not_known() {
+    let mut known = at_ten();
+    known.last_epoch = Some(crate::types::LeaderEpoch(3));
+    let moved = follow(&known, &plan(&[]), &[landed(10, 10, 4)], target(14), None).unwrap();
+    assert_eq!((moved.source(), moved.last_epoch), (source(14), None));
+    let of_deleted = [Piece::Deleted, landed(25, 20, 3)];
+    let moved = follow(&known, &plan(&[]), &of_deleted, target(28), None).unwrap();
+    assert_eq!((moved.source(), moved.last_epoch), (source(28), None));
+    let stays = follow(&known, &plan(&[]), &[], target(10), None).unwrap();
+    assert_eq!(stays.last_epoch, known.last_epoch);
+}

@@ -227,7 +227,7 @@ impl KafkaTransactions {
 impl Transactions for KafkaTransactions {
     type Proof = ConsumerGroupMetadata;
 
-    fn open(&mut self) -> Result<(), Failure> {
+    async fn open(&mut self) -> Result<(), Failure> {
         // The former producers first: two with one transactional id would fence each other.
         (self.in_turn, self.other) = (None, None);
         if self.bounded.is_exhausted() {
@@ -239,7 +239,7 @@ impl Transactions for KafkaTransactions {
         Ok(())
     }
 
-    fn begin(&mut self) -> Result<(), Failure> {
+    async fn begin(&mut self) -> Result<(), Failure> {
         self.sent = 0;
         {
             let mut deliveries = self.context.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -253,7 +253,7 @@ impl Transactions for KafkaTransactions {
         producer.begin_transaction().map_err(|error| self.classify(&error))
     }
 
-    fn send(&mut self, record: &Record) -> Result<(), Failure> {
+    async fn send(&mut self, record: &Record) -> Result<(), Failure> {
         let transaction = self.context.deliveries.lock().unwrap_or_else(PoisonError::into_inner).transaction;
         let deadline = Instant::now() + self.settings.transaction_timeout;
         loop {
@@ -275,7 +275,7 @@ impl Transactions for KafkaTransactions {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<Vec<StateOffset>, Failure> {
+    async fn flush(&mut self) -> Result<Vec<StateOffset>, Failure> {
         let producer = self.producer()?;
         let deadline = Instant::now() + self.settings.transaction_timeout;
         loop {
@@ -307,7 +307,7 @@ impl Transactions for KafkaTransactions {
         }
     }
 
-    fn send_offsets(&mut self, offsets: &[StateOffset], proof: &Arc<Self::Proof>) -> Result<(), Failure> {
+    async fn send_offsets(&mut self, offsets: &[StateOffset], proof: &Arc<Self::Proof>) -> Result<(), Failure> {
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for offset in offsets {
             list.add_partition_offset(&self.settings.topic, offset.shard, Offset::Offset(offset.next))
@@ -323,11 +323,11 @@ impl Transactions for KafkaTransactions {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), Failure> {
+    async fn commit(&mut self) -> Result<(), Failure> {
         self.resume("committing", Producer::commit_transaction)
     }
 
-    fn abort(&mut self) -> Result<(), Failure> {
+    async fn abort(&mut self) -> Result<(), Failure> {
         self.resume("aborting", Producer::abort_transaction)
     }
 

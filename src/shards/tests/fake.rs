@@ -77,25 +77,25 @@ impl Cluster {
 impl Transactions for Fake {
     type Proof = u32;
 
-    fn open(&mut self) -> Result<(), Failure> {
+    async fn open(&mut self) -> Result<(), Failure> {
         self.step(Step::Open)?.open.clear();
         Ok(())
     }
 
-    fn begin(&mut self) -> Result<(), Failure> {
+    async fn begin(&mut self) -> Result<(), Failure> {
         let mut cluster = self.step(Step::Begin)?;
         assert!(cluster.open.is_empty(), "the transaction before was not ended");
         cluster.is_flushed = false;
         Ok(())
     }
 
-    fn send(&mut self, record: &Record) -> Result<(), Failure> {
+    async fn send(&mut self, record: &Record) -> Result<(), Failure> {
         let mut cluster = self.step(Step::Send)?;
         cluster.open.push(record.clone());
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<Vec<StateOffset>, Failure> {
+    async fn flush(&mut self) -> Result<Vec<StateOffset>, Failure> {
         let mut cluster = self.step(Step::Flush)?;
         if let Some(poison) = cluster.poison.clone()
             && cluster.open.iter().any(|record| record.key == poison)
@@ -112,18 +112,18 @@ impl Transactions for Fake {
         Ok(offsets.into_iter().map(|(shard, next)| StateOffset { shard, next }).collect())
     }
 
-    fn send_offsets(&mut self, _offsets: &[StateOffset], proof: &Arc<u32>) -> Result<(), Failure> {
+    async fn send_offsets(&mut self, _offsets: &[StateOffset], proof: &Arc<u32>) -> Result<(), Failure> {
         let cluster = self.step(Step::Offsets)?;
         assert!(cluster.is_flushed, "a record could land behind the successor's");
         if **proof == cluster.generation { Ok(()) } else { Err(Failure::Refused(format!("generation {proof}"))) }
     }
 
-    fn commit(&mut self) -> Result<(), Failure> {
+    async fn commit(&mut self) -> Result<(), Failure> {
         self.step(Step::Commit)?.land();
         Ok(())
     }
 
-    fn abort(&mut self) -> Result<(), Failure> {
+    async fn abort(&mut self) -> Result<(), Failure> {
         self.step(Step::Abort)?.open.clear();
         Ok(())
     }

@@ -39,7 +39,8 @@ fn bench(limits: WriterLimits) -> Bench {
     let (owned, until) = (Arc::clone(&ownership), stop.clone());
     let metrics = Metrics::new();
     let measures = WriterMeasures::new(&metrics, "target");
-    let thread = std::thread::spawn(move || run_writer(producer, owned, jobs, limits, measures, &runtime, &until));
+    let thread =
+        std::thread::spawn(move || runtime.block_on(run_writer(producer, owned, jobs, limits, measures, until)));
     Bench { fake, metrics, ownership, writer, stop, thread: Some(thread) }
 }
 

@@ -2,7 +2,7 @@
 //! Without that name it is the emulator.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::emulator;
 use crate::shards::{Failure, KafkaTransactions, Transactions, WriterMeasures, WriterSettings};
 use crate::store::handle::encode;
+use crate::store::kafka::KafkaDoors;
 use crate::store::{Key, Lease, MapRecord, Settings, ShardEvent, Store, StoreError, Value, Write};
 use crate::tasks::TaskGroup;
 use crate::telemetry::Metrics;
@@ -61,6 +62,7 @@ pub(super) fn new_group() -> String {
 /// A store whose events are followed.
 struct Daemon {
     store: Store,
+    doors: Arc<KafkaDoors>,
     events: mpsc::Receiver<ShardEvent>,
     leases: BTreeMap<i32, Lease>,
     tasks: TaskGroup,
@@ -69,9 +71,11 @@ struct Daemon {
 impl Daemon {
     async fn start(group: &str, id: &str) -> Self {
         let tasks = TaskGroup::new();
-        let (store, events) =
-            Store::open(settings(group, id), WriterMeasures::new(&Metrics::new(), "target"), &tasks).await.unwrap();
-        Self { store, events, leases: BTreeMap::new(), tasks }
+        let settings = settings(group, id);
+        let doors = Arc::new(KafkaDoors::new(&settings, &format!("__causeway.{group}")).unwrap());
+        let measures = WriterMeasures::new(&Metrics::new(), "target");
+        let (store, events) = Store::open_with(&settings, doors.clone(), measures, &tasks).await.unwrap();
+        Self { store, doors, events, leases: BTreeMap::new(), tasks }
     }
 
     async fn follow(&mut self, longest: Duration, until: impl Fn(&BTreeMap<i32, Lease>) -> bool) {
@@ -285,7 +289,7 @@ async fn depose(id: &str, successor: &str) {
     let group = new_group();
     let mut one = Daemon::start(&group, id).await;
     one.follow(LONG, |leases| leases.len() == 32).await;
-    let proof = one.store.inner.ownership.membership().unwrap().proof;
+    let proof = one.doors.ownership.membership().unwrap().proof;
     let mut producer = KafkaTransactions::new(WriterSettings {
         access: settings(&group, "x").access(),
         topic: format!("__causeway.{group}"),
@@ -297,12 +301,12 @@ async fn depose(id: &str, successor: &str) {
     let write = |runs: &str| encode(&map_write(&link, &topic, partition, 0, runs), lease.shard()).unwrap();
 
     // While its membership is good the bare producer writes.
-    producer.open().unwrap();
-    producer.begin().unwrap();
-    producer.send(&write("first")).unwrap();
-    let offsets = producer.flush().unwrap();
-    producer.send_offsets(&offsets, &proof).unwrap();
-    producer.commit().unwrap();
+    producer.open().await.unwrap();
+    producer.begin().await.unwrap();
+    producer.send(&write("first")).await.unwrap();
+    let offsets = producer.flush().await.unwrap();
+    producer.send_offsets(&offsets, &proof).await.unwrap();
+    producer.commit().await.unwrap();
     until(LONG, || one.store.view().map_chunks(&link, &topic, partition).len() == 1).await;
 
     // A successor takes over while it sleeps; then its records are in the log, and the proof is shown. The successor's
@@ -310,17 +314,17 @@ async fn depose(id: &str, successor: &str) {
     one.stop().await;
     let mut two = Daemon::start(&group, successor).await;
     let deadline = Instant::now() + LONG;
-    while two.store.inner.ownership.grants().len() < 32 {
+    while two.doors.ownership.grants().len() < 32 {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    producer.begin().unwrap();
-    producer.send(&write("late")).unwrap();
-    let offsets = producer.flush().unwrap();
-    let refused = producer.send_offsets(&offsets, &proof);
+    producer.begin().await.unwrap();
+    producer.send(&write("late")).await.unwrap();
+    let offsets = producer.flush().await.unwrap();
+    let refused = producer.send_offsets(&offsets, &proof).await;
     println!("{refused:?}");
     assert!(matches!(refused, Err(Failure::Refused(_))));
-    producer.abort().unwrap();
+    producer.abort().await.unwrap();
     two.follow(LONG, |leases| leases.len() == 32).await;
     let runs = two.store.view().map_chunks(&link, &topic, partition).pop().unwrap().1.runs;
     assert_eq!(runs, "first");

@@ -21,34 +21,34 @@ struct Committed {
 impl Transactions for Committed {
     type Proof = u32;
 
-    fn open(&mut self) -> Result<(), Failure> {
+    async fn open(&mut self) -> Result<(), Failure> {
         Ok(())
     }
 
-    fn begin(&mut self) -> Result<(), Failure> {
+    async fn begin(&mut self) -> Result<(), Failure> {
         self.open.clear();
         Ok(())
     }
 
-    fn send(&mut self, record: &Record) -> Result<(), Failure> {
+    async fn send(&mut self, record: &Record) -> Result<(), Failure> {
         self.open.push(record.clone());
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<Vec<StateOffset>, Failure> {
+    async fn flush(&mut self) -> Result<Vec<StateOffset>, Failure> {
         Ok(self.open.iter().map(|record| StateOffset { shard: record.shard, next: 1 }).collect())
     }
 
-    fn send_offsets(&mut self, _offsets: &[StateOffset], _proof: &Arc<u32>) -> Result<(), Failure> {
+    async fn send_offsets(&mut self, _offsets: &[StateOffset], _proof: &Arc<u32>) -> Result<(), Failure> {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), Failure> {
-        drop(self.committed.blocking_send(std::mem::take(&mut self.open)));
+    async fn commit(&mut self) -> Result<(), Failure> {
+        drop(self.committed.send(std::mem::take(&mut self.open)).await);
         Ok(())
     }
 
-    fn abort(&mut self) -> Result<(), Failure> {
+    async fn abort(&mut self) -> Result<(), Failure> {
         Ok(())
     }
 }
@@ -77,12 +77,12 @@ fn bench() -> Bench {
     let (owned, stop, runtime) = (Arc::clone(&ownership), tasks.token(), Handle::current());
     let producer = Committed { open: Vec::new(), committed: committed_sender };
     let measures = WriterMeasures::new(&Metrics::new(), "target");
-    std::thread::spawn(move || run_writer(producer, owned, jobs, limits, measures, &runtime, &stop));
+    std::thread::spawn(move || runtime.block_on(run_writer(producer, owned, jobs, limits, measures, stop)));
     let (sender, events) = mpsc::channel(64);
     let keeper =
         Keeper { daemon_id: "one".to_owned(), view: view.clone(), writer, events: sender, tasks: tasks.clone() };
     let owned = Arc::clone(&ownership);
-    tasks.spawn("keeper", async move { keeper.run(&owned).await });
+    tasks.spawn("keeper", async move { keeper.run(&*owned).await });
     Bench { ownership, view, committed, events, tasks }
 }
 

@@ -1,0 +1,127 @@
+//! The data path, state and control loops of whole daemons, against emulated clusters, with everything going wrong.
+//!
+//! A seed is a run: clusters, applications, one or two daemons, faults of brokers, lines and state, daemons that die
+//! between any two polls or sleep. tokio's clock stands still while anything can be done, so minutes pass in
+//! milliseconds; all chance follows from the seed, so a run is the same each time. Then both logs are compared.
+//!
+//! - `cargo test --test simulation`: the seeds that every change must survive.
+//! - `SIM_SEEDS=100000 SIM_FIRST=1000000 cargo test --test simulation -- --nocapture`: a night of it.
+//! - `SIM_SEED=42 RUST_LOG=causeway=debug cargo test --test simulation one_seed -- --nocapture`: one of them, told.
+//! - `cargo test --features test-hazards --test simulation planted`: bugs that some seed must find.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "a test that meets the unexpected has to fail at once, and a test binary has no public interface"
+)]
+
+mod chaos;
+mod checker;
+mod clusters;
+mod daemon;
+mod dice;
+mod doors;
+mod entropy;
+mod group;
+#[cfg(feature = "test-hazards")]
+mod planted;
+mod state_log;
+mod workload;
+mod world;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use world::{Planted, Summary};
+
+/// What CI runs.
+const SEEDS: u64 = 500;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+/// Runs seeds on all processors, until `enough` says so of a failure. What failed, and how many went well.
+fn run_all(
+    first: u64,
+    count: u64,
+    planted: &Planted,
+    enough: impl Fn(u64, &str) -> bool + Sync,
+) -> (Vec<(u64, String)>, Vec<Summary>) {
+    let next = AtomicU64::new(first);
+    let (failed, done) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count {
+                return;
+            }
+            match world::run(seed, planted) {
+                Ok(summary) => done.lock().unwrap().push(summary),
+                Err(why) => {
+                    if enough(seed, &why) {
+                        next.store(first + count, Ordering::Relaxed);
+                    }
+                    failed.lock().unwrap().push((seed, why));
+                }
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort();
+    (failed, done.into_inner().unwrap())
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_out_of_order() {
+    let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(SEEDS));
+    let begin = std::time::Instant::now();
+    let tell = |seed: u64, why: &str| {
+        eprintln!("SIM_SEED={seed} fails: {why}");
+        false
+    };
+    let (failed, done) = run_all(first, count, &Planted::default(), tell);
+    let records: usize = done.iter().map(|summary| summary.records).sum();
+    let simulated: u128 = done.iter().map(|summary| summary.took_ms).sum();
+    let partitions: usize = done.iter().map(|summary| summary.partitions).sum();
+    let identical: usize = done.iter().map(|summary| summary.identical).sum();
+    let faults: usize = done.iter().map(|summary| summary.story.len()).sum();
+    eprintln!(
+        "{} seeds, {} hours of simulated time in {:?}, {records} records, {faults} faults, {identical} of {partitions} partitions with \
+         the same offsets",
+        done.len(),
+        simulated / 3_600_000,
+        begin.elapsed()
+    );
+    let seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
+    assert!(seeds.is_empty(), "these fail, run one with SIM_SEED={}: {seeds:?}", seeds[0]);
+}
+
+/// For a person who looks into a seed: `SIM_SEED` says which.
+#[test]
+fn one_seed() {
+    if std::env::var_os("RUST_LOG").is_some() {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .without_time()
+            .with_ansi(false)
+            .with_writer(std::io::stderr)
+            .init();
+    }
+    let seed = number("SIM_SEED").unwrap_or(1);
+    match world::run(seed, &Planted::default()) {
+        Ok(summary) => eprintln!("SIM_SEED={seed} holds: {summary:#?}"),
+        Err(why) => panic!("SIM_SEED={seed} fails: {why}"),
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_run_each_time() {
+    for seed in 0..3 {
+        assert_eq!(world::run(seed, &Planted::default()), world::run(seed, &Planted::default()), "seed {seed}");
+    }
+}

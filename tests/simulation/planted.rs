@@ -1,0 +1,60 @@
+//! Bugs that some seed must find: a simulation that finds nothing may be blind.
+//!
+//! Owns: the list of bugs, each a guard of the daemon that is switched off.
+//! Promises: fails when a bug survives all its seeds.
+//! Does not know: why a bug does harm.
+
+use causeway::mirror::{Guard, Guards};
+use causeway::shards::WriterLimits;
+
+use crate::world::Planted;
+use crate::{number, run_all};
+
+/// As many as CI runs without any bug.
+const SEEDS: u64 = crate::SEEDS;
+
+fn off(guard: Guard) -> Planted {
+    Planted { guards: Guards::without(guard), ..Planted::default() }
+}
+
+/// Runs seeds until one of them finds the bug.
+fn is_found(bug: &str, planted: &Planted) {
+    let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(SEEDS));
+    let begin = std::time::Instant::now();
+    let wants_all = std::env::var_os("SIM_ALL").is_some();
+    let (failed, done) = run_all(first, count, planted, |_, _| !wants_all);
+    let seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
+    let (ran, took) = (failed.len() + done.len(), begin.elapsed());
+    eprintln!("{bug}: found by {seeds:?} of {ran} seeds in {took:?}");
+    for (seed, why) in failed.iter().take(1) {
+        let short: String = why.chars().take(400).collect();
+        eprintln!("  SIM_SEED={seed}: {short}");
+    }
+    assert!(!seeds.is_empty(), "{bug}: no seed finds it");
+}
+
+#[test]
+fn planted_no_answer_check() {
+    is_found("answers are not checked", &off(Guard::AnswerCheck));
+}
+
+#[test]
+fn planted_no_settling() {
+    is_found("what has no answer is sent again without a look at the log", &off(Guard::LookBeforeResend));
+}
+
+#[test]
+fn planted_other_batches_at_a_retry() {
+    is_found("what is sent again is batched anew", &off(Guard::SameBatches));
+}
+
+#[test]
+fn planted_takeover_from_the_high_watermark() {
+    is_found("the high watermark counts instead of the log end", &off(Guard::LogEnd));
+}
+
+#[test]
+fn planted_state_without_a_flush() {
+    let limits = WriterLimits { is_flush_left_out: true, ..WriterLimits::default() };
+    is_found("state is committed without a flush", &Planted { limits, ..Planted::default() });
+}

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::Life;
 
 /// Milliseconds since 1970 by this machine's wall clock: to be shown to people, and to be held against timestamps that
-/// others, or daemons before us, have written. Never for waiting. Within a [`Life`] that has a clock of its own, by that.
+/// others, or daemons before us, have written. Never for waiting. A [`Life`] may have a clock of its own.
 #[must_use]
 pub fn wall_clock_ms() -> i64 {
     if let Some(now_ms) = Life::current().and_then(|life| life.wall_clock_ms()) {

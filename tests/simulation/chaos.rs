@@ -79,13 +79,13 @@ impl Chaos {
         while begin.elapsed() < length {
             let now = tokio::time::Instant::now();
             let due: Vec<Undo> = undo.extract_if(.., |(at, _)| *at <= now).map(|(_, undo)| undo).collect();
-            due.into_iter().for_each(|due| self.take_back(due, daemons));
-            for index in 0..daemons.len() {
-                if daemons[index].life.is_over() {
-                    // Whoever looks after it takes its time.
-                    if self.dice.is(10) {
-                        self.restart(&mut daemons[index]);
-                    }
+            for due in due {
+                self.take_back(due, daemons);
+            }
+            for daemon in daemons.iter_mut().filter(|daemon| daemon.life.is_over()) {
+                // Whoever looks after it takes its time.
+                if self.dice.is(10) {
+                    self.restart(daemon);
                 }
             }
             if now >= next {

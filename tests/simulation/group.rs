@@ -58,12 +58,11 @@ impl Group {
         state.lives += 1;
         let life = state.lives;
         let seen = Instant::now();
-        match state.members.get_mut(member) {
-            Some(known) => (known.life, known.seen) = (life, seen),
-            None => {
-                state.members.insert(member.to_owned(), Member { life, seen, owned: BTreeSet::new() });
-                state.generation += 1;
-            }
+        if let Some(known) = state.members.get_mut(member) {
+            (known.life, known.seen) = (life, seen);
+        } else {
+            state.members.insert(member.to_owned(), Member { life, seen, owned: BTreeSet::new() });
+            state.generation += 1;
         }
         life
     }
@@ -74,7 +73,6 @@ impl Group {
         state.expire();
         let due = state.due_to(member);
         let taken = state.owned_by_others(member);
-        let generation = state.generation;
         let Some(known) = state.members.get_mut(member).filter(|known| known.life == life) else { return Beat::Gone };
         known.seen = Instant::now();
         // What a former life owned stays with the member until this life says otherwise.
@@ -84,7 +82,6 @@ impl Group {
         if before != known.owned {
             state.generation += 1;
         }
-        let _ = generation;
         let proof = Proof { member: member.to_owned(), life, generation: state.generation };
         Beat::Member { may_own, must_leave, proof }
     }

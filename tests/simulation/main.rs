@@ -11,7 +11,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::print_stderr,
     unreachable_pub,
     reason = "a test that meets the unexpected has to fail at once, and a test binary has no public interface"
 )]
@@ -90,8 +89,8 @@ fn nothing_is_lost_doubled_or_out_of_order() {
     let identical: usize = done.iter().map(|summary| summary.identical).sum();
     let faults: usize = done.iter().map(|summary| summary.story.len()).sum();
     eprintln!(
-        "{} seeds, {} hours of simulated time in {:?}, {records} records, {faults} faults, {identical} of {partitions} partitions with \
-         the same offsets",
+        "{} seeds, {} hours of simulated time in {:?}, {records} records, {faults} faults, {identical} of {partitions} \
+         partitions with the same offsets",
         done.len(),
         simulated / 3_600_000,
         begin.elapsed()

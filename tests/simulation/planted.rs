@@ -3,6 +3,7 @@
 //! Owns: the list of bugs, each a guard of the daemon that is switched off.
 //! Promises: fails when a bug survives all its seeds.
 //! Does not know: why a bug does harm.
+#![expect(clippy::print_stderr, reason = "a test tells which seeds it was")]
 
 use causeway::mirror::{Guard, Guards};
 use causeway::shards::WriterLimits;

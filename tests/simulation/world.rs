@@ -104,7 +104,9 @@ async fn simulate(seed: u64, planted: &Planted) -> Result<Summary, String> {
     chaos.heal(&mut daemons);
     writing.abort();
     let verdict = judge(&around, &daemons).await;
-    daemons.iter().for_each(|daemon| daemon.life.kill());
+    for daemon in &daemons {
+        daemon.life.kill();
+    }
     let story = chaos.story;
     let tell = |found: Vec<String>| format!("offsets = {}, {found:#?}, after {story:#?}", around.offsets);
     let (records, identical) = verdict.map_err(tell)?;

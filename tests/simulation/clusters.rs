@@ -59,6 +59,10 @@ impl Way {
 }
 
 impl Reach for Way {
+    fn is_brokers_own(&self) -> bool {
+        true
+    }
+
     fn reach(&self, broker: Option<BrokerId>) -> BoxFuture<'_, Result<ByteStream, WireError>> {
         // What is on the line when its daemon dies is on its way all the same: the line must not be a part of its life,
         // and tasks that are started in this way are not.

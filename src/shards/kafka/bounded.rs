@@ -5,9 +5,9 @@
 //! does, and there are never more than a few such calls.
 //! Does not know: what is called.
 //!
-//! `rd_kafka_send_offsets_to_transaction` takes a time limit and does not keep to it: while the group's coordinator can't
-//! be reached it waits for a broker to change its state, and where the coordinator's broker is gone from the metadata
-//! none may do so for hours (librdkafka 2.12, its issues 5456 and 5511). Meanwhile nothing could be stored.
+//! `rd_kafka_send_offsets_to_transaction` takes a time limit and does not keep to it: while the group's coordinator
+//! can't be reached it waits for a broker to change its state, and where the coordinator's broker is gone from the
+//! metadata none may do so for hours (librdkafka 2.12, its issues 5456 and 5511). Meanwhile nothing could be stored.
 
 #[cfg(test)]
 mod tests;

@@ -60,16 +60,17 @@ async fn distances(look: &Look<'_>, names: &Names) -> Result<Vec<(TopicPartition
         }
     }
     let sources: Vec<TopicPartition> = mirrors.keys().cloned().collect();
-    let targets: Vec<TopicPartition> = mirrors.values().cloned().collect();
+    let target_topics: Vec<TopicName> = names.values().cloned().collect();
+    let there = look.target.cluster.metadata(Some(&target_topics)).await?.topics;
+    let is_there = |partition: &TopicPartition| {
+        there.get(&partition.topic).is_some_and(|topic| topic.partitions.contains_key(&partition.partition))
+    };
+    let targets: Vec<TopicPartition> = mirrors.values().filter(|partition| is_there(partition)).cloned().collect();
     let starts = look.source.cluster.list_offsets(&sources, OffsetQuery::LogStart).await?;
     let ends = look.target.cluster.list_offsets(&targets, OffsetQuery::HighWatermark).await?;
     let distance = |(source, target): (TopicPartition, TopicPartition)| {
         let start = starts.get(&source)?.as_ref().ok()?.offset?;
-        // A topic that is not there yet has no end.
-        let is_new = match ends.get(&target)? {
-            Ok(end) => end.offset == Some(0),
-            Err(error) => error.is_unknown_topic(),
-        };
+        let is_new = !is_there(&target) || ends.get(&target)?.as_ref().ok()?.offset == Some(0);
         let distance = u64::try_from(start).ok().filter(|distance| is_new && *distance > 0)?;
         Some((source, distance))
     };

@@ -34,7 +34,10 @@ fn a_record_too_large_for_the_target() {
     let mut daemon = Daemon::start("stops-1", &config);
     let judge = Judge::new(&source, &target, &["stops"]);
     judge.wait();
-    // The daemon gives a mirror topic the source's limit; somebody lowers it afterwards.
+    // The daemon gives a mirror topic the source's limit until its history has arrived; somebody lowers it afterwards.
+    wait_for("retention, which is held until then", RECOVERY, || {
+        (target.admin().config("stops", "retention.ms").as_deref() != Some("-1")).then_some(())
+    });
     target.admin().set_configs("stops", &[("max.message.bytes", "200000")]);
     let large_at = write_one(&Workload { value_bytes: 400_000, ..new("large", 2) }, 1);
     new("second", 2).write(100);

@@ -210,7 +210,7 @@ impl Inner {
 
     fn retention_left_ms(&self) -> Option<u64> {
         let own = self.retention_left.map(|(left, at)| left.saturating_sub(millis_since(at)));
-        own.or_else(|| self.remembered().filter(|_| self.contact_age_ms().is_none())?.retention_left_ms())
+        own.or_else(|| self.remembered.filter(|_| self.contact_age_ms().is_none())?.retention_left_ms())
     }
 
     /// Takes over what was stored of the source: it may be away for long yet, and that was known before.
@@ -220,10 +220,6 @@ impl Inner {
             contact_age: status.source_contact_age_ms,
             retention_left: status.retention_left_ms,
         });
-    }
-
-    fn remembered(&self) -> Option<&Remembered> {
-        self.remembered.as_ref()
     }
 
     /// Names the producer whose open transaction begins at `at`, if readers are still held back there.
@@ -260,7 +256,7 @@ impl Inner {
             source_high_watermark: self.watermarks.map(|marks| marks.high_watermark),
             source_last_stable: self.watermarks.map(|marks| marks.last_stable),
             lag_ms: self.watermarks.map(|_| self.lag_ms()),
-            source_contact_age_ms: self.contact_age_ms().or_else(|| self.remembered()?.contact_age_ms()),
+            source_contact_age_ms: self.contact_age_ms().or_else(|| self.remembered?.contact_age_ms()),
             retention_left_ms: self.retention_left_ms(),
             held_by: self
                 .held

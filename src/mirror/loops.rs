@@ -43,22 +43,12 @@ const OPEN_TRANSACTION_MAX: Duration = Duration::from_secs(30);
 /// Between looks whether it has ended.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Says that something at a place can't be read.
-type Complain = dyn Fn(&str, String) -> ClusterError + Send + Sync;
-
 /// The producer ids of links at the source. Clones share what they know.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct SourceProducers {
     known: Arc<Known>,
     origins: Arc<Origins>,
     rounds: Arc<Rounds>,
-    complain: Arc<Complain>,
-}
-
-impl std::fmt::Debug for SourceProducers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SourceProducers").field("known", &self.known).finish_non_exhaustive()
-    }
 }
 
 impl SourceProducers {
@@ -72,13 +62,11 @@ impl SourceProducers {
         let known = Arc::new(Known::default());
         let origins = Arc::new(Origins::default());
         let reader = Arc::new(Reader::new(source, target_cluster_id, Arc::clone(&known), Arc::clone(&origins)));
-        let of_complaints = Arc::clone(&reader);
-        let complain = Arc::new(move |place: &str, reason| of_complaints.unreadable(place, reason));
         let rounds = Rounds::new(move || {
             let reader = Arc::clone(&reader);
             Box::pin(async move { reader.read_on().await })
         });
-        Self { known, origins, rounds: Arc::new(rounds), complain }
+        Self { known, origins, rounds: Arc::new(rounds) }
     }
 
     /// Reads the state topics on the source to their end. A link must not start before this succeeded.
@@ -114,10 +102,9 @@ impl SourceProducers {
         let since = Instant::now();
         loop {
             self.rounds.round().await?;
-            let Some((partition, at)) = self.origins.unread(producer_id) else { return Ok(()) };
+            let Some(why) = self.origins.unread(producer_id) else { return Ok(()) };
             if since.elapsed() > OPEN_TRANSACTION_MAX {
-                let reason = format!("a transaction has been open at offset {at} for too long");
-                return Err((self.complain)(&partition.to_string(), reason));
+                return Err(why);
             }
             tokio::time::sleep(PAUSE).await;
         }

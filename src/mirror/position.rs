@@ -67,49 +67,20 @@ impl Position {
 
     /// Reads a checkpoint and its chunks back.
     pub(super) fn load(record: &PositionRecord, chunks: &[(u32, MapRecord)]) -> Result<Self, MapError> {
-        let of_chunks = || chunks.iter().map(|(number, chunk)| (*number, chunk.runs.as_str()));
-        let (map, open_from) = Self::load_map(record, of_chunks())?;
-        let mut starts = Vec::new();
-        for (number, chunk) in of_chunks().filter(|(number, _)| *number < record.open_chunk) {
-            starts.extend(OffsetMap::decode(chunk)?.first().map(|first| (number, first.target)));
-        }
+        let chunks = chunks.iter().map(|(number, chunk)| (*number, chunk.runs.as_str()));
+        let LoadedMap { map, chunks, open_from } = LoadedMap::read(record, chunks)?;
         Ok(Self {
             map,
             sequence: record.sequence,
             others: record.others,
             begun_at: record.begun_at,
             last_epoch: record.source_leader_epoch,
-            chunks: starts,
+            chunks,
             open_from,
             void_chunks: Vec::new(),
             next_chunk: record.open_chunk,
             relation: Relation::from_record(record.offsets.as_ref()),
         })
-    }
-
-    /// Reads the map back; where its open part begins is told with it.
-    pub(super) fn load_map<'a>(
-        record: &PositionRecord,
-        chunks: impl IntoIterator<Item = (u32, &'a str)>,
-    ) -> Result<(OffsetMap, TargetOffset), MapError> {
-        let mut runs = Vec::new();
-        for (_, chunk) in chunks.into_iter().filter(|(number, _)| *number < record.open_chunk) {
-            runs.extend(OffsetMap::decode(chunk)?);
-        }
-        let open = OffsetMap::decode(&record.open_runs)?;
-        let open_from = open.first().map_or(record.target_position, |run| run.target);
-        runs.extend(open);
-        let end = (record.source_position, record.target_position);
-        let first = runs.first().map_or(end, |run| (run.source, run.target));
-        let start = record.map_start.unwrap_or(first);
-        // Chunks are kept whole, so the first one may begin before a start that was pruned since.
-        let mut map = OffsetMap::restore((start.0.min(first.0), start.1.min(first.1)), runs, end)?;
-        map.prune_below(start.0);
-        if map.target_end() != end.1 || map.source_end() != end.0 {
-            let is = (map.source_end(), map.target_end());
-            return Err(MapError::Malformed(format!("the map ends at {is:?}, the position is {end:?}")));
-        }
-        Ok((map, open_from))
     }
 
     /// The next source offset to copy.
@@ -356,6 +327,44 @@ impl Position {
     /// The number of the chunk that the open runs will become part of.
     pub(super) fn open_chunk(&self) -> u32 {
         self.next_chunk
+    }
+}
+
+/// An offset map as it was stored.
+pub(super) struct LoadedMap {
+    pub(super) map: OffsetMap,
+    /// The closed chunks: number, and where each begins.
+    chunks: Vec<(u32, TargetOffset)>,
+    /// Where the part begins that stands in the position record itself.
+    pub(super) open_from: TargetOffset,
+}
+
+impl LoadedMap {
+    /// Reads a checkpoint and its chunks back.
+    pub(super) fn read<'a>(
+        record: &PositionRecord,
+        chunks: impl IntoIterator<Item = (u32, &'a str)>,
+    ) -> Result<Self, MapError> {
+        let (mut runs, mut starts) = (Vec::new(), Vec::new());
+        for (number, chunk) in chunks.into_iter().filter(|(number, _)| *number < record.open_chunk) {
+            let of_chunk = OffsetMap::decode(chunk)?;
+            starts.extend(of_chunk.first().map(|first| (number, first.target)));
+            runs.extend(of_chunk);
+        }
+        let open = OffsetMap::decode(&record.open_runs)?;
+        let open_from = open.first().map_or(record.target_position, |run| run.target);
+        runs.extend(open);
+        let end = (record.source_position, record.target_position);
+        let first = runs.first().map_or(end, |run| (run.source, run.target));
+        let start = record.map_start.unwrap_or(first);
+        // Chunks are kept whole, so the first one may begin before a start that was pruned since.
+        let mut map = OffsetMap::restore((start.0.min(first.0), start.1.min(first.1)), runs, end)?;
+        map.prune_below(start.0);
+        if map.target_end() != end.1 || map.source_end() != end.0 {
+            let is = (map.source_end(), map.target_end());
+            return Err(MapError::Malformed(format!("the map ends at {is:?}, the position is {end:?}")));
+        }
+        Ok(Self { map, chunks: starts, open_from })
     }
 }
 

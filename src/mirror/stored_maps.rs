@@ -12,7 +12,7 @@ use dashmap::DashMap;
 use tokio::time::Instant;
 
 use super::live::{Live, Registry};
-use super::position::Position;
+use super::position::LoadedMap;
 use crate::offset_map::{MapError, OffsetMap};
 use crate::store::{Key, PositionRecord, Value, View};
 use crate::types::{LinkName, Run, SourceOffset, TargetOffset, TopicPartition, Translation};
@@ -63,8 +63,9 @@ impl StoredMap {
         record: &PositionRecord,
         chunks: impl IntoIterator<Item = (u32, &'a str)>,
     ) -> Result<Self, MapError> {
-        let (map, closed_to) = Position::load_map(record, chunks)?;
-        Ok(Self { start: map.source_start(), map, closed_to, next_chunk: record.open_chunk, given_up_to: None })
+        let LoadedMap { map, open_from, .. } = LoadedMap::read(record, chunks)?;
+        let (start, next_chunk) = (map.source_start(), record.open_chunk);
+        Ok(Self { start, map, closed_to: open_from, next_chunk, given_up_to: None })
     }
 
     /// Goes on to a later checkpoint of the same life of both topics. False: it does not follow, and has to be read

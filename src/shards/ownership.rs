@@ -252,10 +252,7 @@ impl<P> Ownership<P> {
             if is_other || is_enough() {
                 return;
             }
-            match tokio::time::timeout_at(deadline, changes.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return,
-            }
+            let Ok(Ok(())) = tokio::time::timeout_at(deadline, changes.changed()).await else { return };
         }
     }
 

@@ -20,9 +20,9 @@ use std::collections::BTreeMap;
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use kafka_protocol::messages::{DescribeProducersRequest, ListTransactionsRequest, WriteTxnMarkersRequest};
-use kafka_protocol::protocol::StrBytes;
 
 use super::View;
+use super::topic::text;
 use crate::types::{BrokerId, PartitionIndex, TopicName, TopicPartition};
 use crate::wire::{Client, Route, WireError};
 
@@ -214,10 +214,6 @@ fn complain(open: Open, reason: &str) {
         "a transaction hangs in the state topic and can't be ended: the shard can't be taken over, and grows. \
          Let the daemon alter the cluster, or write the marker by an administrator's tool"
     );
-}
-
-fn text(name: &TopicName) -> StrBytes {
-    StrBytes::from_string(name.as_str().to_owned())
 }
 
 #[cfg(test)]

@@ -173,7 +173,7 @@ impl StateTopic {
     }
 }
 
-fn text(name: &TopicName) -> StrBytes {
+pub(super) fn text(name: &TopicName) -> StrBytes {
     StrBytes::from_string(name.as_str().to_owned())
 }
 

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::cluster::ClusterError;
 use crate::store::{Key, PositionRecord, Value};
 use crate::types::{LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicId, TopicName, TopicPartition};
 
@@ -27,8 +28,8 @@ struct Inner {
     /// The target topic, by link and source topic.
     topics: HashMap<(Link, TopicName), TopicName>,
     positions: HashMap<(Link, TopicName, PartitionIndex), Life>,
-    /// Partitions of state topics that could not be read to their end, and the open transaction before which.
-    open: HashMap<TopicPartition, i64>,
+    /// Partitions of state topics that could not be read to their end, and why.
+    unread: HashMap<TopicPartition, ClusterError>,
 }
 
 /// The life of the topic that a link copies from, and from where on in its target topic.
@@ -78,20 +79,25 @@ impl Origins {
         }
     }
 
-    /// Notes before which open transaction reading a partition of a state topic ended, if before one.
-    pub(super) fn note_open(&self, state_partition: &TopicPartition, at: Option<i64>) {
+    /// Notes what keeps a partition of a state topic from being read to its end, if anything does.
+    pub(super) fn note_unread(&self, state_partition: &TopicPartition, why: Option<ClusterError>) {
         let mut inner = self.lock();
-        match at {
-            Some(at) => drop(inner.open.insert(state_partition.clone(), at)),
-            None => drop(inner.open.remove(state_partition)),
+        match why {
+            Some(why) => drop(inner.unread.insert(state_partition.clone(), why)),
+            None => drop(inner.unread.remove(state_partition)),
         }
     }
 
-    /// What the link with this producer id stored, and what is not known of it yet: behind which open transaction.
-    pub(super) fn unread(&self, producer_id: i64) -> Option<(TopicPartition, i64)> {
+    /// Forgets what kept partitions from being read that are there no more.
+    pub(super) fn forget_unread_but(&self, is_there: impl Fn(&TopicPartition) -> bool) {
+        self.lock().unread.retain(|partition, _| is_there(partition));
+    }
+
+    /// Why not all that the link with this producer id stored is known, if so.
+    pub(super) fn unread(&self, producer_id: i64) -> Option<ClusterError> {
         let inner = self.lock();
         let (state_topic, _) = inner.links.get(&producer_id)?;
-        inner.open.iter().find(|(at, _)| at.topic == *state_topic).map(|(at, offset)| (at.clone(), *offset))
+        inner.unread.iter().find(|(at, _)| at.topic == *state_topic).map(|(_, why)| why.clone())
     }
 
     /// Where a batch of a link from our target came from, which is at an offset of a partition of the source.

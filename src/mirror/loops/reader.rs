@@ -50,14 +50,10 @@ impl<S: States> Reader<S> {
         Self { states, target_cluster_id, known, origins, positions: Mutex::default() }
     }
 
-    /// An error that says that something at this place can't be read.
-    pub(super) fn unreadable(&self, place: &str, reason: String) -> ClusterError {
-        self.states.unreadable(place, reason)
-    }
-
     /// Reads all state topics from where they were read to before, up to their high watermarks of now.
     pub(super) async fn read_on(&self) -> Result<(), ClusterError> {
         let partitions = self.states.partitions().await?;
+        self.origins.forget_unread_but(|partition| partitions.contains_key(partition));
         if partitions.is_empty() {
             return Ok(());
         }
@@ -93,7 +89,7 @@ impl<S: States> Reader<S> {
             Some(position) => position.next,
             None => self.states.log_start(partition).await?,
         };
-        let mut open_at = None;
+        let mut unread = None;
         while next < end {
             let fetched = match self.states.fetch(partition, next, Isolation::ReadCommitted).await {
                 Ok(fetched) => fetched,
@@ -118,11 +114,12 @@ impl<S: States> Reader<S> {
                 next = end;
             } else {
                 self.read_undecided(partition, next, end, source_cluster_id).await?;
-                open_at = Some(last_stable);
+                let reason = format!("a transaction has been open at offset {last_stable} for too long");
+                unread = Some(self.states.unreadable(&partition.to_string(), reason));
                 break;
             }
         }
-        self.origins.note_open(partition, open_at);
+        self.origins.note_unread(partition, unread);
         self.positions().insert(partition.clone(), Position { topic_id, next });
         Ok(())
     }

@@ -213,6 +213,21 @@ async fn links_are_found_behind_an_open_transaction_and_the_rest_is_waited_for()
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_waited_for_in_a_state_topic_that_was_deleted() {
+    let fake = Fake::default();
+    let at = partition("__causeway.a", 0);
+    fake.append_link(&at, "T", "S", 7);
+    fake.append(&at, r#"{"type":"daemon","id":"d"}"#, None);
+    fake.0.logs.lock().unwrap().get_mut(&at).unwrap().stable = Some(1);
+    let producers = producers(&fake);
+    producers.read().await.unwrap();
+    assert!(producers.has_unread(7));
+    fake.0.logs.lock().unwrap().clear();
+    producers.read_all_of(7).await.unwrap();
+    assert!(!producers.has_unread(7));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_can_not_be_read_is_an_error_with_its_place() {
     let fake = Fake::default();
     let at = partition("__causeway.a", 0);

@@ -75,12 +75,12 @@ fn what_was_squeezed_is_restored_and_bombs_are_not() {
     assert_eq!(restore(Bytes::from_static(b"abc")), Err(Violation::Compression));
 }
 
-fn announcement() -> Announcement {
+pub(super) fn announcement() -> Announcement {
     let instance = InstanceId::new("causeway-1").unwrap();
     Announcement { versions: VERSIONS, instance, clock_ms: 5, binding: [1; 32] }
 }
 
-fn claim() -> Claim {
+pub(super) fn claim() -> Claim {
     Claim {
         versions: VERSIONS,
         instance: InstanceId::new("causeway-2").unwrap(),

@@ -6,12 +6,13 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
+use super::frames::{announcement, claim};
+use crate::peer::Side;
 use crate::peer::certificate::validity;
 use crate::peer::frame::*;
 use crate::peer::hello::*;
 use crate::peer::squeeze::{Squeezer, restore};
 use crate::peer::streams::Streams;
-use crate::peer::{InstanceId, Side};
 use crate::tasks::ByteBudget;
 use crate::wire::tests::mutation::mutants;
 
@@ -95,20 +96,7 @@ async fn frames_in_any_order_leave_streams_whole() {
 
 #[test]
 fn broken_hellos_are_read_or_refused() {
-    let instance = InstanceId::new("causeway-1").unwrap();
-    let announcement =
-        Announcement { versions: VERSIONS, instance: instance.clone(), clock_ms: 5, binding: [1; 32] }.encode();
-    let claim = Claim {
-        versions: VERSIONS,
-        instance,
-        session: SessionId([2; 16]),
-        epoch: SessionEpoch(3),
-        slot: 7,
-        slots: 8,
-        clock_ms: 6,
-        binding: [4; 32],
-    };
-    let texts = [announcement, claim.encode(), encode_verdict(Err(Refusal::Stale(SessionEpoch(9))))];
+    let texts = [announcement().encode(), claim().encode(), encode_verdict(Err(Refusal::Stale(SessionEpoch(9))))];
     for (seed, text) in texts.iter().enumerate() {
         mutants(text, ROUNDS / 2, seed as u64, |bytes| {
             let text = Bytes::copy_from_slice(bytes);

@@ -20,7 +20,7 @@ use std::time::Duration;
 const LOST_MAX: usize = 8;
 
 /// Makes calls with a limit.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Bounded {
     /// One reference for each call under way, besides ours.
     under_way: Arc<()>,

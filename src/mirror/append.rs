@@ -17,7 +17,7 @@ use super::outcome::{Answer, Refusal, answer_of};
 use super::partition::Ended;
 use super::plan::lay_out;
 use super::position::Position;
-use super::producer::{Append, Outcome};
+use super::producer::{Append, Outcome, Protection};
 use super::reconcile::{Expectation, Finding, reconcile};
 use super::stop::StopReason;
 use super::stream::Stream;
@@ -37,12 +37,14 @@ impl Stream<'_> {
             }
             let partition = self.partition;
             let Some(Some(leader)) = partition.unless_stopped(self.leader()).await else { return };
+            let protection = self.protection();
             let Some(batch) = self.window.next_waiting() else { return };
             self.next_number += 1;
             let append = Append {
                 partition: self.partition.assignment.target.clone(),
                 topic_id: self.partition.assignment.target_topic_id,
                 batch: batch.batch.clone(),
+                protection,
                 number: self.next_number,
                 reply: self.answers.0.clone(),
             };
@@ -77,9 +79,8 @@ impl Stream<'_> {
         true
     }
 
-    /// How many appends may be under way is a matter of what the broker knows of us. Without producer state it
-    /// takes any sequence: if the first of two appends failed and the second landed, the order would be lost. And
-    /// records older than the state's expiration leave none behind.
+    /// How many appends may be under way is a matter of what the broker knows of us: if the first of two appends
+    /// failed and the second landed unchecked, the order would be lost.
     fn may_send(&self) -> bool {
         if self.window.is_unsettled() || self.filling.is_some() {
             return false;
@@ -88,9 +89,21 @@ impl Stream<'_> {
         if under_way == 0 {
             return true;
         }
+        let has_room = under_way < self.partition.services.settings.window_max;
         if !self.partition.services.settings.guards.is_on(Guard::OneBeforeFirstAck) {
-            return under_way < self.partition.services.settings.window_max;
+            return has_room;
         }
+        let is_disputed = self.plan.disputed().is_some_and(|(_, end)| self.next_target() < end);
+        has_room
+            && !is_disputed
+            && self.protection() == Protection::Sequence
+            // All that is under way must fit into one stored plan.
+            && self.window.run_count() < PLAN_RUNS_MAX
+    }
+
+    /// Whether the broker will compare the sequence of what is sent next. Without producer state it takes any; and
+    /// records older than the state's expiration leave none behind.
+    fn protection(&self) -> Protection {
         let half = self.partition.services.settings.producer_expiration / 2;
         let is_sure = self.sure_since.is_some_and(|since| since.elapsed() < half);
         let next_is_old = self
@@ -100,14 +113,7 @@ impl Stream<'_> {
             .or_else(|| self.ready.front().map(|prepared| prepared.max_timestamp))
             .is_some_and(|timestamp| is_older_than(timestamp, half));
         let any_is_old = self.window.batches().any(|batch| is_older_than(batch.prepared.max_timestamp, half));
-        let is_disputed = self.plan.disputed().is_some_and(|(_, end)| self.next_target() < end);
-        is_sure
-            && !next_is_old
-            && !any_is_old
-            && !is_disputed
-            && under_way < self.partition.services.settings.window_max
-            // All that is under way must fit into one stored plan.
-            && self.window.run_count() < PLAN_RUNS_MAX
+        if is_sure && !next_is_old && !any_is_old { Protection::Sequence } else { Protection::Unprotected }
     }
 
     async fn leader(&mut self) -> Option<Leader> {

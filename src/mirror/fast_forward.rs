@@ -20,7 +20,7 @@ use super::outcome::{Answer, answer_of};
 use super::partition::{Ended, Known, Partition};
 use super::plan::Plan;
 use super::position::Position;
-use super::producer::{Append, Outcome, Produced};
+use super::producer::{Append, Outcome, Produced, Protection};
 use super::stop::StopReason;
 use super::takeover::next_sequence;
 use super::target::{headers_from, log_start};
@@ -299,6 +299,7 @@ impl Partition {
             partition: self.assignment.target.clone(),
             topic_id: self.assignment.target_topic_id,
             batch: prepared.stamp(stamp),
+            protection: Protection::Unprotected,
             number: 0,
             reply,
         };

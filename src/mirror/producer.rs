@@ -1,9 +1,17 @@
 //! Sending: one producer per target broker, whose requests carry many partitions.
 //!
-//! Owns: a connection per target broker, the requests in flight on it.
+//! Owns: two connections per target broker, the requests in flight on them.
 //! Promises: appends of a partition are sent in the order in which they were handed in, one batch per partition and
-//! request; each append gets exactly one [`Produced`]; nothing is ever sent twice by itself.
+//! request; each append gets exactly one [`Produced`]; nothing is ever sent twice by itself; an unprotected append
+//! never waits behind another request of its connection.
 //! Does not know: what an answer means (see `outcome`), which leader is right.
+//!
+//! Why the second connection: a broker takes the requests of a connection one by one, and holds an append until its
+//! replicas have it. What follows lies in the socket meanwhile, even when we are dead long since. Where the broker
+//! remembers our producer id, a late append is refused. Where it doesn't, this happened in a simulation: an append
+//! waits behind a held one; the daemon dies; the next one looks at the log, and appends the same records; the broker
+//! forgets the producer, because the records are old; then it gets to the first append and takes it. So what the
+//! broker may not remember goes on a connection of its own, where only one request is under way.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +33,8 @@ use crate::wire::{Connection, PartitionAppend, Pending, ProduceRequest, TopicApp
 /// Limits of producing for one link on this daemon.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Requests in flight on one connection. Brokers remember the last five batches of a producer.
+    /// Requests in flight on one connection, where it carries protected appends. Brokers remember the last five
+    /// batches of a producer.
     pub requests_in_flight_max: usize,
     /// Batch bytes of one request; a single batch may exceed it.
     pub request_bytes_max: usize,
@@ -39,9 +48,19 @@ pub(super) struct Append {
     pub(super) partition: TopicPartition,
     pub(super) topic_id: Option<TopicId>,
     pub(super) batch: Stamped,
+    pub(super) protection: Protection,
     /// Gives the answer back to the partition, with the number that it gave this append.
     pub(super) number: u64,
     pub(super) reply: mpsc::Sender<Produced>,
+}
+
+/// What keeps a late append out of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Protection {
+    /// The broker remembers the producer, and will for hours: the sequence decides.
+    Sequence,
+    /// Nothing: it takes any sequence, now or soon.
+    Unprotected,
 }
 
 /// What came of an append.
@@ -74,8 +93,11 @@ struct Shared {
     target: Cluster,
     tasks: TaskGroup,
     measures: Measures,
-    by_broker: Mutex<HashMap<BrokerId, mpsc::Sender<Append>>>,
+    lines: Mutex<HashMap<Line, mpsc::Sender<Append>>>,
 }
+
+/// What has a connection of its own.
+type Line = (BrokerId, Protection);
 
 #[derive(Debug)]
 struct Measures {
@@ -107,22 +129,27 @@ impl Producers {
             requests: metrics.counter(names::PRODUCE_REQUESTS_TOTAL, labels),
             lost: metrics.counter(names::PRODUCE_CONNECTIONS_LOST_TOTAL, labels),
         };
-        let by_broker = Mutex::new(HashMap::new());
-        Self { shared: Arc::new(Shared { settings, target, tasks: tasks.clone(), measures, by_broker }) }
+        let lines = Mutex::new(HashMap::new());
+        Self { shared: Arc::new(Shared { settings, target, tasks: tasks.clone(), measures, lines }) }
     }
 
     /// Hands an append to the producer of a broker. Waits while too many wait there already.
     pub(super) async fn append(&self, broker: BrokerId, append: Append) {
-        let queue = self.queue_of(broker);
+        let queue = self.queue_of((broker, append.protection));
         // A closed queue means that the daemon stops: nobody waits for the answer.
         let _ = queue.send(append).await;
     }
 
-    fn queue_of(&self, broker: BrokerId) -> mpsc::Sender<Append> {
-        let mut by_broker = self.shared.by_broker.lock().unwrap_or_else(PoisonError::into_inner);
-        let queue = by_broker.entry(broker).or_insert_with(|| {
+    fn queue_of(&self, line: Line) -> mpsc::Sender<Append> {
+        let mut lines = self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = lines.entry(line).or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(WAITING_MAX);
-            let producer = Producer { broker, shared: Arc::clone(&self.shared), queue: receiver };
+            let in_flight_max = match line.1 {
+                Protection::Sequence => self.shared.settings.requests_in_flight_max,
+                Protection::Unprotected => 1,
+            };
+            let producer =
+                Producer { broker: line.0, in_flight_max, shared: Arc::clone(&self.shared), queue: receiver };
             self.shared.tasks.spawn_until_stopped("producer", producer.run());
             sender
         });
@@ -132,6 +159,7 @@ impl Producers {
 
 struct Producer {
     broker: BrokerId,
+    in_flight_max: usize,
     shared: Arc<Shared>,
     queue: mpsc::Receiver<Append>,
 }
@@ -171,7 +199,7 @@ impl Producer {
         let mut waiting = VecDeque::from([first]);
         let mut in_flight = FuturesOrdered::new();
         loop {
-            while in_flight.len() < self.shared.settings.requests_in_flight_max && !waiting.is_empty() {
+            while in_flight.len() < self.in_flight_max && !waiting.is_empty() {
                 self.take_waiting(&mut waiting);
                 let appends = take_for_request(&mut waiting, self.shared.settings.request_bytes_max);
                 match self.send(connection, appends).await {
@@ -212,7 +240,7 @@ impl Producer {
         let mut topics: Vec<TopicAppends> = Vec::new();
         let mut sent = Sent { appends: Vec::with_capacity(appends.len()), since: Instant::now() };
         for append in appends {
-            let Append { partition, topic_id, batch, number, reply } = append;
+            let Append { partition, topic_id, batch, number, reply, protection: _ } = append;
             let one =
                 PartitionAppend { partition: partition.partition, header: batch.header, body: batch.body.clone() };
             // What is left of a deleted topic's life must not travel under the id of the next.

@@ -7,7 +7,8 @@
 //! - `cargo test --test simulation`: the seeds that every change must survive.
 //! - `SIM_SEEDS=100000 SIM_FIRST=1000000 cargo test --test simulation -- --nocapture`: a night of it.
 //! - `SIM_SEED=42 RUST_LOG=causeway=debug cargo test --test simulation one_seed -- --nocapture`: one of them, told.
-//! - `cargo test --features test-hazards --test simulation planted`: bugs that some seed must find.
+//! - `cargo test --features test-hazards --test simulation planted`: bugs that some seed must find; one of them with
+//!   one seed: `SIM_BUG=no_settling`.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -25,53 +26,22 @@ mod entropy;
 mod group;
 #[cfg(feature = "test-hazards")]
 mod planted;
+mod runner;
 mod state_log;
 mod workload;
 mod world;
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use world::{Planted, Summary};
+use runner::{number, run_all};
+use world::Planted;
 
 /// What CI runs.
 const SEEDS: u64 = 500;
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
-}
-
-/// Runs seeds on all processors, until `enough` says so of a failure. What failed, and how many went well.
-fn run_all(
-    first: u64,
-    count: u64,
-    planted: &Planted,
-    enough: impl Fn(u64, &str) -> bool + Sync,
-) -> (Vec<(u64, String)>, Vec<Summary>) {
-    let next = AtomicU64::new(first);
-    let (failed, done) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
-    let work = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= first + count {
-                return;
-            }
-            match world::run(seed, planted) {
-                Ok(summary) => done.lock().unwrap().push(summary),
-                Err(why) => {
-                    if enough(seed, &why) {
-                        next.store(first + count, Ordering::Relaxed);
-                    }
-                    failed.lock().unwrap().push((seed, why));
-                }
-            }
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    let mut failed = failed.into_inner().unwrap();
-    failed.sort();
-    (failed, done.into_inner().unwrap())
+fn planted() -> Planted {
+    #[cfg(feature = "test-hazards")]
+    return planted::from_environment();
+    #[cfg(not(feature = "test-hazards"))]
+    return Planted::default();
 }
 
 #[test]
@@ -82,9 +52,9 @@ fn nothing_is_lost_doubled_or_out_of_order() {
         eprintln!("SIM_SEED={seed} fails: {why}");
         false
     };
-    let (failed, done) = run_all(first, count, &Planted::default(), tell);
+    let (failed, done) = run_all(first, count, None, tell);
     let records: usize = done.iter().map(|summary| summary.records).sum();
-    let simulated: u128 = done.iter().map(|summary| summary.took_ms).sum();
+    let simulated: u64 = done.iter().map(|summary| summary.took_ms).sum();
     let partitions: usize = done.iter().map(|summary| summary.partitions).sum();
     let identical: usize = done.iter().map(|summary| summary.identical).sum();
     let faults: usize = done.iter().map(|summary| summary.story.len()).sum();
@@ -99,7 +69,7 @@ fn nothing_is_lost_doubled_or_out_of_order() {
     assert!(seeds.is_empty(), "these fail, run one with SIM_SEED={}: {seeds:?}", seeds[0]);
 }
 
-/// For a person who looks into a seed: `SIM_SEED` says which.
+/// For a person who looks into a seed, and for the runner: `SIM_SEED` says which.
 #[test]
 fn one_seed() {
     if std::env::var_os("RUST_LOG").is_some() {
@@ -112,7 +82,11 @@ fn one_seed() {
             .init();
     }
     let seed = number("SIM_SEED").unwrap_or(1);
-    match world::run(seed, &Planted::default()) {
+    let outcome = world::run(seed, &planted());
+    if runner::is_child() {
+        return runner::tell(&outcome);
+    }
+    match outcome {
         Ok(summary) => eprintln!("SIM_SEED={seed} holds: {summary:#?}"),
         Err(why) => panic!("SIM_SEED={seed} fails: {why}"),
     }
@@ -121,6 +95,6 @@ fn one_seed() {
 #[test]
 fn a_seed_gives_the_same_run_each_time() {
     for seed in 0..3 {
-        assert_eq!(world::run(seed, &Planted::default()), world::run(seed, &Planted::default()), "seed {seed}");
+        assert_eq!(runner::run_apart(seed, None), runner::run_apart(seed, None), "seed {seed}");
     }
 }

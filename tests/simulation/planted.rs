@@ -8,8 +8,8 @@
 use causeway::mirror::{Guard, Guards};
 use causeway::shards::WriterLimits;
 
+use crate::runner::{number, run_all};
 use crate::world::Planted;
-use crate::{number, run_all};
 
 /// As many as CI runs without any bug.
 const SEEDS: u64 = crate::SEEDS;
@@ -18,12 +18,28 @@ fn off(guard: Guard) -> Planted {
     Planted { guards: Guards::without(guard), ..Planted::default() }
 }
 
+/// What `SIM_BUG` names; nothing when it is not set.
+pub fn from_environment() -> Planted {
+    match std::env::var("SIM_BUG").as_deref() {
+        Err(_) => Planted::default(),
+        Ok("no_answer_check") => off(Guard::AnswerCheck),
+        Ok("no_settling") => off(Guard::LookBeforeResend),
+        Ok("other_batches_at_a_retry") => off(Guard::SameBatches),
+        Ok("takeover_from_the_high_watermark") => off(Guard::LogEnd),
+        Ok("state_without_a_flush") => {
+            let limits = WriterLimits { is_flush_left_out: true, ..WriterLimits::default() };
+            Planted { limits, ..Planted::default() }
+        }
+        Ok(other) => panic!("SIM_BUG={other} is none of the bugs"),
+    }
+}
+
 /// Runs seeds until one of them finds the bug.
-fn is_found(bug: &str, planted: &Planted) {
+fn is_found(bug: &str) {
     let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(SEEDS));
     let begin = std::time::Instant::now();
     let wants_all = std::env::var_os("SIM_ALL").is_some();
-    let (failed, done) = run_all(first, count, planted, |_, _| !wants_all);
+    let (failed, done) = run_all(first, count, Some(bug), |_, _| !wants_all);
     let seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
     let (ran, took) = (failed.len() + done.len(), begin.elapsed());
     eprintln!("{bug}: found by {seeds:?} of {ran} seeds in {took:?}");
@@ -34,28 +50,32 @@ fn is_found(bug: &str, planted: &Planted) {
     assert!(!seeds.is_empty(), "{bug}: no seed finds it");
 }
 
+/// Answers are not checked.
 #[test]
 fn planted_no_answer_check() {
-    is_found("answers are not checked", &off(Guard::AnswerCheck));
+    is_found("no_answer_check");
 }
 
+/// What has no answer is sent again without a look at the log.
 #[test]
 fn planted_no_settling() {
-    is_found("what has no answer is sent again without a look at the log", &off(Guard::LookBeforeResend));
+    is_found("no_settling");
 }
 
+/// What is sent again is batched anew.
 #[test]
 fn planted_other_batches_at_a_retry() {
-    is_found("what is sent again is batched anew", &off(Guard::SameBatches));
+    is_found("other_batches_at_a_retry");
 }
 
+/// The high watermark counts instead of the log end.
 #[test]
 fn planted_takeover_from_the_high_watermark() {
-    is_found("the high watermark counts instead of the log end", &off(Guard::LogEnd));
+    is_found("takeover_from_the_high_watermark");
 }
 
+/// State is committed without a flush.
 #[test]
 fn planted_state_without_a_flush() {
-    let limits = WriterLimits { is_flush_left_out: true, ..WriterLimits::default() };
-    is_found("state is committed without a flush", &Planted { limits, ..Planted::default() });
+    is_found("state_without_a_flush");
 }

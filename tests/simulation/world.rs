@@ -29,7 +29,7 @@ pub struct Planted {
 }
 
 /// How a run went well.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Summary {
     /// How many records were compared.
     pub records: usize,
@@ -38,7 +38,7 @@ pub struct Summary {
     /// Those whose offsets are the same on both sides.
     pub identical: usize,
     /// How long it took, in simulated milliseconds.
-    pub took_ms: u128,
+    pub took_ms: u64,
     /// What was thrown.
     pub story: Vec<String>,
 }
@@ -112,7 +112,7 @@ async fn simulate(seed: u64, planted: &Planted) -> Result<Summary, String> {
     let (records, identical) = verdict.map_err(tell)?;
     source.close().await;
     target.close().await;
-    let took_ms = begin.elapsed().as_millis();
+    let took_ms = begin.elapsed().as_millis().try_into().unwrap();
     Ok(Summary { records, partitions: workload::partitions().len(), identical, took_ms, story })
 }
 

@@ -153,10 +153,16 @@ impl Stream<'_> {
     /// Writes a checkpoint when one is due.
     pub(super) fn checkpoint_when_due(&mut self) {
         let is_due = Instant::now() >= self.checkpoint_at || self.partition.stop.is_cancelled();
-        let is_settled = !self.partition.stop.is_cancelled() || self.window.under_way() == 0;
-        if self.is_dirty && is_due && is_settled && self.writing.is_none() {
+        if is_due && self.wants_checkpoint() {
             self.begin_write(None);
         }
+    }
+
+    /// Whether there is something to write, and nothing to wait for first: the last checkpoint comes when all answers
+    /// are there.
+    pub(super) fn wants_checkpoint(&self) -> bool {
+        let is_settled = !self.partition.stop.is_cancelled() || self.window.under_way() == 0;
+        self.is_dirty && is_settled && self.writing.is_none()
     }
 
     fn begin_write(&mut self, plan: Option<Plan>) {

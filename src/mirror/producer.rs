@@ -119,6 +119,12 @@ impl Measures {
 /// budget; this bounds their number.
 const WAITING_MAX: usize = 4096;
 
+/// Appends of fewer bytes than this are a trickle. It gathers while a request is under way: what a broker does for a
+/// request costs it more than a few records do.
+const TRICKLE_BYTES: usize = 64 << 10;
+/// How long a trickle gathers at most.
+const TRICKLE_WAIT: Duration = Duration::from_millis(4);
+
 impl Producers {
     pub(super) fn new(settings: Settings, target: Cluster, link: &str, metrics: &Metrics, tasks: &TaskGroup) -> Self {
         let labels = &[("link", link)];
@@ -198,20 +204,27 @@ impl Producer {
     async fn serve(&mut self, connection: &Connection, first: Append) {
         let mut waiting = VecDeque::from([first]);
         let mut in_flight = FuturesOrdered::new();
+        let mut due = tokio::time::Instant::now();
         loop {
-            while in_flight.len() < self.in_flight_max && !waiting.is_empty() {
-                self.take_waiting(&mut waiting);
+            self.take_waiting(&mut waiting);
+            while in_flight.len() < self.in_flight_max
+                && !waiting.is_empty()
+                && (in_flight.is_empty() || due <= tokio::time::Instant::now() || is_worth_a_request(&waiting))
+            {
+                due = tokio::time::Instant::now() + TRICKLE_WAIT;
                 let appends = take_for_request(&mut waiting, self.shared.settings.request_bytes_max);
                 match self.send(connection, appends).await {
                     Ok(answer) => in_flight.push_back(answer),
                     Err(error) => return self.lose(error, waiting, in_flight).await,
                 }
+                self.take_waiting(&mut waiting);
             }
             tokio::select! {
                 // Brokers close what is idle for long. Noticed now, the next append begins on a new connection; sent
                 // into this one, nobody could tell what became of it.
                 () = connection.closed(), if in_flight.is_empty() && waiting.is_empty() => return,
                 Some(append) = self.queue.recv(), if waiting.len() < WAITING_MAX => waiting.push_back(append),
+                () = tokio::time::sleep_until(due), if !waiting.is_empty() && in_flight.len() < self.in_flight_max => {}
                 Some((sent, answer)) = in_flight.next() => match answer {
                     Ok(answer) => self.answer(sent, &answer),
                     Err(error) => {
@@ -313,6 +326,14 @@ impl Producer {
             tell(append.number, &append.reply, Outcome::NotSent(error.clone()));
         }
     }
+}
+
+fn is_worth_a_request(waiting: &VecDeque<Append>) -> bool {
+    let mut bytes = 0;
+    waiting.iter().any(|append| {
+        bytes += append.batch.body.len();
+        bytes >= TRICKLE_BYTES
+    })
 }
 
 /// Takes what fits into one request: the first waiting batch of each partition, in the order of waiting. Batches

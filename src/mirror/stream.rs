@@ -158,7 +158,7 @@ impl<'a> Stream<'a> {
             () = tokio::time::sleep_until(self.patience_ends), if self.window.under_way() > 0 => {
                 self.look_for_another_leader().await
             }
-            () = tokio::time::sleep_until(self.checkpoint_at), if self.is_dirty && self.writing.is_none() => None,
+            () = tokio::time::sleep_until(self.checkpoint_at), if self.wants_checkpoint() => None,
         }
     }
 

@@ -138,6 +138,9 @@ fn conclude(sync: &TopicSync, jobs: &Jobs, moment: Moment, report: &mut RoundRep
             // Somebody changed the record while the round was made: the next one goes by what it says now.
             Some(_) if sync.store.view().topic(&sync.settings.link, topic) != job.seen.record => {}
             Some(record) if job.seen.record.as_ref() != Some(&record) => {
+                if let Some(stop) = stop {
+                    stop.tell(&sync.settings.link, topic, job.seen.record.as_ref());
+                }
                 writes.push(Write::Put(key, Value::Topic(record)));
             }
             Some(_) => {}

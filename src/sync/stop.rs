@@ -1,7 +1,7 @@
 //! Why a topic as a whole is not mirrored, and what a person may decide about it.
 
 use crate::store::{SettingsRecord, StartAt, StopRecord, TopicRecord, TopicState};
-use crate::types::ResolveVerb;
+use crate::types::{LinkName, ResolveVerb, TopicName};
 
 /// Why a topic as a whole is not mirrored. All but those with a verb end by themselves when the cause is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,27 @@ impl StopReason {
         }
     }
 
+    /// Tells of a topic that stops for this reason: as an error where a person must look.
+    fn tell(self, link: &LinkName, topic: &TopicName, message: &str) {
+        match self {
+            Self::NameCollision
+            | Self::MappingChanged
+            | Self::OntoItself
+            | Self::SourceRecreated
+            | Self::TargetDeleted
+            | Self::TargetRecreated
+            | Self::TargetNotEmpty => {
+                tracing::error!(%link, %topic, reason = self.word(), "the topic is not mirrored: {message}");
+            }
+            Self::TargetNotCreated | Self::SettingsRefused => {
+                tracing::warn!(%link, %topic, reason = self.word(), "the topic is not mirrored yet: {message}");
+            }
+            Self::NotSelected | Self::SourceDeleted => {
+                tracing::info!(%link, %topic, reason = self.word(), "the topic is no longer mirrored: {message}");
+            }
+        }
+    }
+
     /// What a person may decide.
     #[must_use]
     pub fn verbs(self) -> Vec<ResolveVerb> {
@@ -77,6 +98,14 @@ pub(super) struct Stop {
 impl Stop {
     pub(super) fn new(reason: StopReason, message: String) -> Self {
         Self { reason, message }
+    }
+
+    /// Tells of it, where the topic did not stop for this reason before.
+    pub(super) fn tell(&self, link: &LinkName, topic: &TopicName, before: Option<&TopicRecord>) {
+        let earlier = before.and_then(|record| record.stop.as_ref());
+        if earlier.is_none_or(|earlier| earlier.reason != self.reason.word()) {
+            self.reason.tell(link, topic, &self.message);
+        }
     }
 
     /// The record of it; the time is that of the earlier one while the reason stays the same.

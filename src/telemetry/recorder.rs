@@ -17,7 +17,7 @@ use super::names::{self, Kind, TABLE};
 
 /// Upper bounds of the buckets of every histogram in seconds: 0.5 ms to one minute.
 const BOUNDS_SECONDS: [f64; 16] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 /// A gauge that was not set for so long disappears at the next [`Metrics::drop_idle_gauges`] or [`Metrics::render`].
 const GAUGE_IDLE_MAX: Duration = Duration::from_secs(15);
 /// The recorder takes it and ignores it.

@@ -13,7 +13,7 @@ use crate::daemon::Daemon;
 use crate::jars::KAFKA_4;
 use crate::process::{scratch, wait_for};
 use crate::security::Security;
-use crate::workload::{Kind, Workload};
+use crate::workload::{Kind, Running, Workload};
 
 const LIMIT: Duration = Duration::from_mins(10);
 const PARTITIONS: i32 = 10;
@@ -101,21 +101,32 @@ pub fn fills(source: &Cluster, target: &Cluster, is_quick: bool) {
     filling("transactions", 10, seconds, (source, &secured), config);
 }
 
+/// Commits a second that one producer makes.
+const COMMITS_OF_A_PRODUCER: u64 = 4;
+
 fn filling(name: &str, commits: u64, seconds: u64, (source, target): (&Cluster, &Cluster), config: Config) {
     let topic = format!("fill-{name}");
     source.admin().create_topic(&topic, PARTITIONS, &[]);
     // A transaction of as many records as there are partitions has one in each.
     let per_transaction = u64::from(PARTITIONS.unsigned_abs());
-    let running = Workload {
-        kind: Kind::Transactional(per_transaction),
-        rate: commits * per_transaction,
-        ..Workload::new(&source.bootstrap(), &topic, PARTITIONS)
-    }
-    .start();
+    // One producer waits for each of its commits, and can't make so many.
+    let producers = commits.div_ceil(COMMITS_OF_A_PRODUCER);
+    let running: Vec<_> = (0..producers)
+        .map(|number| {
+            let workload = Workload {
+                name: format!("producer-{number}"),
+                kind: Kind::Transactional(per_transaction),
+                rate: commits * per_transaction / producers,
+                ..Workload::new(&source.bootstrap(), &topic, PARTITIONS)
+            };
+            workload.start()
+        })
+        .collect();
+    let sent = || running.iter().map(Running::sent).sum::<u64>();
     let mut daemon = Daemon::start(&topic, &config.matching(&topic));
     daemon.wait_for_state(&topic, PARTITIONS - 1, "mirroring", LIMIT);
     std::thread::sleep(Duration::from_secs(5));
-    let before = (daemon.usage(), target.node(1).usage(), running.sent());
+    let before = (daemon.usage(), target.node(1).usage(), sent());
     let mut lags: Vec<u64> = Vec::new();
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(seconds) {
@@ -124,7 +135,7 @@ fn filling(name: &str, commits: u64, seconds: u64, (source, target): (&Cluster, 
         std::thread::sleep(Duration::from_millis(100));
     }
     let passed = begin.elapsed().as_secs_f64();
-    let made = f64::from(u32::try_from(running.sent() - before.2).unwrap()) / f64::from(PARTITIONS) / passed;
+    let made = f64::from(u32::try_from(sent() - before.2).unwrap()) / f64::from(PARTITIONS) / passed;
     let share = |after: f64, before: f64| (after - before) / passed * 100.0;
     let identical = (0..PARTITIONS).filter(|p| daemon.partition(&topic, *p)["offsets"] == "identical").count();
     lags.sort_unstable();
@@ -139,7 +150,9 @@ fn filling(name: &str, commits: u64, seconds: u64, (source, target): (&Cluster, 
         share(daemon.usage().cpu_seconds, before.0.cpu_seconds),
         share(target.node(1).usage().cpu_seconds, before.1.cpu_seconds),
     );
-    running.stop();
+    for workload in running {
+        workload.stop();
+    }
     daemon.stop();
     source.admin().delete_topic(&topic);
 }

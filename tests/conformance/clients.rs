@@ -1,14 +1,16 @@
-//! confluent-kafka (from `PyPI`) runs a workload on the emulator, and the same on real Kafka.
+//! Clients of others run a workload on the emulator, and the same on real Kafka: confluent-kafka (from `PyPI`), and the
+//! tools that come with Kafka.
 //!
 //! Owns: a virtual environment under `target/`, made once.
 //! Promises: the workload's words are shown when it fails.
 //! Does not know: what the workload does.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::broker;
-use crate::jars::KAFKA_4;
+use crate::jars::{KAFKA_4, class_path_of};
 use crate::runs::with_emulator;
 
 const PACKAGE: &str = "confluent-kafka==2.16.1";
@@ -46,4 +48,78 @@ fn confluent_kafka_is_content_with_the_emulator() {
 fn confluent_kafka_is_content_with_kafka() {
     let cluster = broker::Cluster::start(broker::Options::new(KAFKA_4));
     workload(&cluster.bootstrap());
+}
+
+/// What a tool of Kafka's says, with this on its standard input.
+fn tool(class: &str, arguments: &[&str], input: &str) -> String {
+    let class_path = class_path_of("kafka-tools", KAFKA_4, &format!("tools-{}", KAFKA_4.0));
+    let mut command = Command::new("java");
+    command.args([
+        "-Xmx256m",
+        "-XX:TieredStopAtLevel=1",
+        "-cp",
+        &class_path,
+        &format!("org.apache.kafka.tools.{class}"),
+    ]);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?} ended with {}:\n{said}\n{complained}", output.status);
+    said.into_owned()
+}
+
+/// Topics, records with each codec, a group that reads and is reset, positions, configs, deletion.
+fn use_all_tools(bootstrap: &str) {
+    let at = ["--bootstrap-server", bootstrap];
+    let with = |rest: &[&'static str]| -> Vec<String> { at.iter().chain(rest).map(ToString::to_string).collect() };
+    let say = |class: &str, rest: &[&'static str], input: &str| {
+        let arguments = with(rest);
+        tool(class, &arguments.iter().map(String::as_str).collect::<Vec<_>>(), input)
+    };
+    say(
+        "TopicCommand",
+        &["--create", "--topic", "tools", "--partitions", "2", "--config", "retention.ms=86400000"],
+        "",
+    );
+    let described = say("TopicCommand", &["--describe", "--topic", "tools"], "");
+    assert!(described.contains("PartitionCount: 2") && described.contains("retention.ms=86400000"), "{described}");
+    say("TopicCommand", &["--alter", "--topic", "tools", "--partitions", "3"], "");
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let arguments = with(&["--topic", "tools", "--reader-property", "parse.key=true", "--compression-codec"]);
+        let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        arguments.push(codec);
+        tool("ConsoleProducer", &arguments, &format!("key-{codec}\tvalue-{codec}\n"));
+    }
+    let from_the_start = ["--topic", "tools", "--from-beginning", "--group", "readers", "--max-messages", "5"];
+    let read = say("consumer.ConsoleConsumer", &from_the_start, "");
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        assert!(read.contains(&format!("value-{codec}")), "{read}");
+    }
+    let group = say("consumer.group.ConsumerGroupCommand", &["--describe", "--group", "readers"], "");
+    assert!(group.contains("tools"), "{group}");
+    let reset = ["--reset-offsets", "--group", "readers", "--topic", "tools", "--to-earliest", "--execute"];
+    say("consumer.group.ConsumerGroupCommand", &reset, "");
+    let again = ["--topic", "tools", "--group", "readers", "--max-messages", "5", "--timeout-ms", "60000"];
+    assert_eq!(say("consumer.ConsoleConsumer", &again, "").lines().count(), 5, "the group begins again");
+    let ends = say("GetOffsetShell", &["--topic", "tools"], "");
+    let count: u32 = ends.lines().filter_map(|line| line.rsplit(':').next()?.trim().parse::<u32>().ok()).sum();
+    assert_eq!(count, 5, "{ends}");
+    say("consumer.group.ConsumerGroupCommand", &["--delete", "--group", "readers"], "");
+    say("TopicCommand", &["--delete", "--topic", "tools"], "");
+    assert!(!say("TopicCommand", &["--list"], "").contains("tools"));
+}
+
+#[test]
+#[ignore = "fetches Kafka's tools from Maven Central"]
+fn the_tools_of_kafka_are_content_with_the_emulator() {
+    with_emulator(&[], |cluster| use_all_tools(&cluster.bootstrap()));
+}
+
+#[test]
+#[ignore = "fetches Kafka's tools from Maven Central and starts a real broker"]
+fn the_tools_of_kafka_are_content_with_kafka() {
+    let cluster = broker::Cluster::start(broker::Options::new(KAFKA_4));
+    use_all_tools(&cluster.bootstrap());
 }

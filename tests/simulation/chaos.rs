@@ -1,9 +1,12 @@
 //! What goes wrong.
 //!
 //! Owns: throwing faults, and taking all of them back.
-//! Promises: nothing that makes acknowledged records of a cluster disappear: that would be a loss which no copy can
-//! make good. After [`Chaos::heal`] everything works again.
+//! Promises: acknowledged records of the source disappear only with the life of their topic: anything else would be a
+//! loss which no copy can make good. After [`Chaos::heal`] everything works again.
 //! Does not know: what should follow.
+//!
+//! Wrong bytes are not thrown: no checksum covers offsets on a line without TLS, so nobody could tell them from right
+//! ones. `batch`, `wire` and the suite on real brokers have tests of what can be told.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,7 +27,9 @@ enum Undo {
     Line { is_source: bool, client: String, broker: i32 },
     Broker { is_source: bool, broker: i32, how: Restart },
     Following { is_source: bool, broker: i32 },
+    Loading { is_source: bool, broker: i32 },
     AllFollowing,
+    Unclean { broker: i32 },
     Temper,
     Thaw(String),
 }
@@ -39,6 +44,12 @@ pub struct Chaos {
     pub story: Vec<String>,
     /// Where the app's records say that they are old: then brokers forget producers.
     pub is_old: bool,
+    /// Whether the target elects leaders that have not everything.
+    is_unclean: bool,
+    /// Whether topics are deleted and created again.
+    is_reborn: bool,
+    /// Which were.
+    pub reborn: BTreeSet<&'static str>,
 }
 
 const TARGET_APIS: [ApiKey; 10] = [
@@ -67,8 +78,19 @@ const CODES: [ResponseError; 3] =
     [ResponseError::NotLeaderOrFollower, ResponseError::KafkaStorageError, ResponseError::UnknownServerError];
 
 impl Chaos {
-    pub fn new(around: &Surroundings, dice: Dice, base: Line, is_old: bool) -> Self {
-        Self { around: around.clone(), dice, base, doomed: BTreeSet::new(), story: Vec::new(), is_old }
+    pub fn new(around: &Surroundings, mut dice: Dice, base: Line, is_old: bool) -> Self {
+        let (is_unclean, is_reborn) = (dice.is(5), dice.is(8));
+        Self {
+            around: around.clone(),
+            dice,
+            base,
+            doomed: BTreeSet::new(),
+            story: Vec::new(),
+            is_old,
+            is_unclean,
+            is_reborn,
+            reborn: BTreeSet::new(),
+        }
     }
 
     /// Throws faults for so long.
@@ -107,6 +129,7 @@ impl Chaos {
             for broker in 1..=BROKERS {
                 cluster.start_broker(broker, Restart::Clean);
                 cluster.set_following(broker, true);
+                cluster.set_loading(broker, false);
                 for daemon in daemons.iter() {
                     cluster.set_line(Some(&daemon.id), Some(broker), self.base);
                 }
@@ -135,7 +158,9 @@ impl Chaos {
             }
             Undo::Broker { is_source, broker, how } => self.cluster(is_source).start_broker(broker, how),
             Undo::Following { is_source, broker } => self.cluster(is_source).set_following(broker, true),
+            Undo::Loading { is_source, broker } => self.cluster(is_source).set_loading(broker, false),
             Undo::AllFollowing => (1..=BROKERS).for_each(|broker| self.around.target.set_following(broker, true)),
+            Undo::Unclean { broker } => self.elect_uncleanly(broker),
             Undo::Temper => self.around.log.set_temper(Temper::CALM),
             Undo::Thaw(id) => daemons.iter().filter(|daemon| daemon.id == id).for_each(|daemon| daemon.life.thaw()),
         }
@@ -155,7 +180,7 @@ impl Chaos {
         let is_source = self.dice.is(3);
         let broker = i32::try_from(self.dice.between(1, BROKERS.unsigned_abs().into())).unwrap();
         let daemon = self.dice.pick(daemons);
-        match self.dice.below(17) {
+        match self.dice.below(20) {
             0..=4 => {
                 self.rule(is_source);
                 None
@@ -194,13 +219,37 @@ impl Chaos {
                 self.around.log.set_temper(temper);
                 Some((self.dice.pause(500, 8_000), Undo::Temper))
             }
-            13 | 14 => {
+            13..=16 => self.harm(daemon),
+            17 => {
+                self.cluster(is_source).set_loading(broker, true);
+                Some((self.dice.pause(100, 6_000), Undo::Loading { is_source, broker }))
+            }
+            18 => {
+                if !self.is_unclean {
+                    return None;
+                }
+                self.around.target.set_following(broker, false);
+                Some((self.dice.pause(100, 9_000), Undo::Unclean { broker }))
+            }
+            _ => {
+                if self.is_reborn {
+                    self.bear_again(is_source);
+                }
+                None
+            }
+        }
+    }
+
+    /// What happens to a daemon.
+    fn harm(&mut self, daemon: &Daemon) -> Option<(Duration, Undo)> {
+        match self.dice.below(4) {
+            0 | 1 => {
                 let polls = self.dice.below(2_000);
                 self.doom(daemon, polls);
                 None
             }
             // What it sends last is in the leaders' logs, and nowhere else for a while.
-            15 => {
+            2 => {
                 (1..=BROKERS).for_each(|broker| self.around.target.set_following(broker, false));
                 let polls = self.dice.between(50, 1_000);
                 self.doom(daemon, polls);
@@ -210,6 +259,28 @@ impl Chaos {
                 daemon.life.freeze();
                 Some((self.dice.pause(100, 20_000), Undo::Thaw(daemon.id.clone())))
             }
+        }
+    }
+
+    /// A broker that stood still becomes leader: what came meanwhile is gone, acknowledged or not.
+    fn elect_uncleanly(&mut self, broker: i32) {
+        let target = &self.around.target;
+        for partition in workload::partitions() {
+            let (topic, index) = (partition.topic.as_str(), partition.partition.0);
+            let end = || target.partition(topic, index).map_or(0, |view| view.log_end);
+            let before = end();
+            let is_moved = target.move_leader(topic, index, broker, true);
+            self.story.push(format!("{partition} uncleanly to {broker}: {is_moved}, {before} to {}", end()));
+        }
+        target.set_following(broker, true);
+    }
+
+    fn bear_again(&mut self, is_source: bool) {
+        let (topic, _) = *self.dice.pick(&workload::TOPICS);
+        let is_there = self.cluster(is_source).recreate_topic(topic).is_some();
+        self.story.push(format!("{topic} is deleted and created again (source: {is_source}): {is_there}"));
+        if is_there {
+            self.reborn.insert(topic);
         }
     }
 

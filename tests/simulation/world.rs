@@ -4,11 +4,14 @@
 //! Promises: the same seed gives the same run; a run that does not come to an end by itself is a failure, too.
 //! Does not know: which seeds are worth running.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use causeway::emulator::{Clock, Line};
 use causeway::mirror::Guards;
 use causeway::shards::WriterLimits;
+use causeway::store::StopRecord;
+use causeway::types::TopicPartition;
 use tokio::time::Instant;
 
 use crate::chaos::Chaos;
@@ -103,7 +106,7 @@ async fn simulate(seed: u64, planted: &Planted) -> Result<Summary, String> {
     chaos.rage(&mut daemons, length, pause_ms).await;
     chaos.heal(&mut daemons);
     writing.abort();
-    let verdict = judge(&around, &daemons).await;
+    let verdict = judge(&around, &daemons, &chaos.reborn).await;
     for daemon in &daemons {
         daemon.life.kill();
     }
@@ -117,8 +120,12 @@ async fn simulate(seed: u64, planted: &Planted) -> Result<Summary, String> {
 }
 
 /// Waits until both sides agree. How many records there are, and how many partitions have the same offsets on both
-/// sides.
-async fn judge(around: &Surroundings, daemons: &[Daemon]) -> Result<(usize, usize), Vec<String>> {
+/// sides. A topic that was deleted and created again waits for a person, who is told why.
+async fn judge(
+    around: &Surroundings,
+    daemons: &[Daemon],
+    reborn: &BTreeSet<&str>,
+) -> Result<(usize, usize), Vec<String>> {
     let checker = Checker::new(&around.source, &around.target);
     let deadline = Instant::now() + RECOVERY;
     // An open transaction of the application ends by its time-out.
@@ -128,9 +135,14 @@ async fn judge(around: &Surroundings, daemons: &[Daemon]) -> Result<(usize, usiz
         let mut found = Vec::new();
         let mut left = Vec::new();
         for partition in open {
+            if reborn.contains(partition.topic.as_str())
+                && daemons.iter().any(|one| is_of_another_life(one, &partition))
+            {
+                continue;
+            }
             let differences = checker.differences(&partition, daemons).await;
-            let contradictions =
-                if differences.is_empty() { Vec::new() } else { checker.contradictions(&partition).await };
+            let is_to_agree = !differences.is_empty() && !reborn.contains(partition.topic.as_str());
+            let contradictions = if is_to_agree { checker.contradictions(&partition).await } else { Vec::new() };
             if !contradictions.is_empty() {
                 return Err(contradictions);
             }
@@ -158,7 +170,16 @@ async fn judge(around: &Surroundings, daemons: &[Daemon]) -> Result<(usize, usiz
     Ok((records, identical))
 }
 
-fn status(daemon: &Daemon, partition: &causeway::types::TopicPartition) -> Option<String> {
+/// Whether a topic stopped, or this partition of it, because it is not the one that it was.
+fn is_of_another_life(daemon: &Daemon, partition: &TopicPartition) -> bool {
+    let of_partition = daemon.registry.get(&Daemon::link(), partition).and_then(|live| live.snapshot().status.stop);
+    let record = daemon.store().and_then(|store| store.view().topic(&Daemon::link(), &partition.topic));
+    let of_topic = record.and_then(|record| record.stop);
+    let is_that = |stop: &StopRecord| ["source_recreated", "target_recreated"].contains(&stop.reason.as_str());
+    of_partition.iter().chain(&of_topic).any(is_that)
+}
+
+fn status(daemon: &Daemon, partition: &TopicPartition) -> Option<String> {
     let snapshot = daemon.registry.get(&Daemon::link(), partition)?.snapshot();
     Some(format!("{}: {snapshot:?}", daemon.id))
 }

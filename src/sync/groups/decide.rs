@@ -67,6 +67,8 @@ pub(super) struct Judgement {
     pub(super) standings: BTreeMap<TopicPartition, Standing>,
     /// What is to be written.
     pub(super) commits: Vec<GroupCommit>,
+    /// Whether time alone changes nothing of it: no position waits for data.
+    pub(super) is_settled: bool,
 }
 
 /// Judges all positions of a group, given what the target has; `None`: not looked yet, so everything is to be written.
@@ -76,12 +78,14 @@ pub(super) fn judge(
     maps: &dyn Maps,
     terms: Terms<'_>,
 ) -> Judgement {
-    let mut judgement = Judgement::default();
+    let mut judgement = Judgement { is_settled: true, ..Judgement::default() };
     for (partition, committed) in source {
         let Some(target) = target_of(terms.topics, partition) else { continue };
         let Ok(offset) = SourceOffset::new(committed.offset) else { continue };
         let there = on_target.and_then(|offsets| offsets.get(&target));
-        let step = step(committed, maps.locate(partition, offset), there, terms);
+        let mapped = maps.locate(partition, offset);
+        let step = step(committed, mapped, there, terms);
+        judgement.is_settled &= step.is_settled(mapped);
         let known = there.and_then(|there| TargetOffset::new(there.offset).ok());
         let standing = Standing { source: offset, committed: known, state: step.state() };
         judgement.standings.insert(partition.clone(), standing);
@@ -104,6 +108,16 @@ pub(super) enum Step {
 }
 
 impl Step {
+    /// Whether it stays so until somebody commits: what is translated exactly is translated so for ever.
+    fn is_settled(self, mapped: Option<Mapped>) -> bool {
+        let is_exact = mapped.is_some_and(|mapped| matches!(mapped.translation, Translation::Exact(_)));
+        match self {
+            Self::Leave(State::Synced | State::Conflict) => is_exact,
+            Self::Leave(State::FromTarget | State::BelowMap) => true,
+            Self::Leave(_) | Self::Commit(..) => false,
+        }
+    }
+
     /// How the position stands before anything is written.
     fn state(self) -> State {
         match self {

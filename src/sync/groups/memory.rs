@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::decide::{Judgement, Standing, Terms, Topics, judge};
+use super::decide::{Standing, Terms, Topics, judge};
 use super::rehearsal::Rehearsal;
 use super::report::GroupsSummary;
 use super::tag::Tag;
 use super::{Maps, Side};
-use crate::cluster::GroupOffsets;
+use crate::cluster::{GroupCommit, GroupOffsets};
 use crate::store::GroupRecord;
 use crate::tasks::Backoff;
 use crate::types::{BrokerId, GroupKind, GroupName, TopicPartition};
@@ -55,6 +55,15 @@ pub(super) struct Memory {
     pub(super) rehearsed_up_to: Option<GroupName>,
 }
 
+/// How long the standings of a group hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Validity {
+    /// Until the next round.
+    Open,
+    /// Until something is heard of either side.
+    Settled,
+}
+
 /// One group of the source.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -86,6 +95,8 @@ pub(super) struct Known {
     backoff: Backoff,
     pub(super) not_before: Option<Instant>,
     pub(super) standings: BTreeMap<TopicPartition, Standing>,
+    /// Most groups have not moved since the last round; to judge all of them again costs more than to read them.
+    pub(super) validity: Validity,
     /// What the state has of it.
     pub(super) stored: Option<GroupRecord>,
 }
@@ -110,6 +121,7 @@ impl Known {
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
             not_before: None,
             standings: BTreeMap::new(),
+            validity: Validity::Open,
             stored: None,
         }
     }
@@ -124,24 +136,35 @@ impl Known {
         if self.source != offsets {
             self.changed_after = self.changed_after.or(self.read_at).or(Some(started));
             self.source = offsets;
+            self.validity = Validity::Open;
+        }
+        if !self.is_fresh {
+            // Only what is fresh may move back.
+            self.validity = Validity::Open;
         }
         self.is_fresh = true;
         self.read_at = Some(started);
         self.seen_at = started;
     }
 
-    /// Judges it against what is known of the target.
-    pub(super) fn judge(&self, common: &Common<'_>, now: Instant) -> Judgement {
-        let is_refresh_due = self.refreshed_at.is_none_or(|at| now.duration_since(at) >= common.refresh_after);
+    /// Judges it against what is known of the target, and answers with what is to be written.
+    pub(super) fn judge(&mut self, common: &Common<'_>, now: Instant) -> Vec<GroupCommit> {
         let terms = Terms {
             topics: common.topics,
             ours: common.ours,
             opposite: common.opposite,
             is_fresh: self.is_fresh,
-            is_refresh_due,
+            is_refresh_due: self.is_refresh_due(common, now),
             is_bare: self.is_bare,
         };
-        judge(&self.source, self.on_target.as_ref(), common.maps, terms)
+        let judgement = judge(&self.source, self.on_target.as_ref(), common.maps, terms);
+        self.standings = judgement.standings;
+        self.validity = if judgement.is_settled { Validity::Settled } else { Validity::Open };
+        judgement.commits
+    }
+
+    fn is_refresh_due(&self, common: &Common<'_>, now: Instant) -> bool {
+        self.refreshed_at.is_none_or(|at| now.duration_since(at) >= common.refresh_after)
     }
 
     pub(super) fn failed(&mut self, trouble: String, now: Instant) {
@@ -179,9 +202,8 @@ impl Memory {
                 continue;
             }
             known.is_active = active.contains(&known.target);
-            let judgement = known.judge(common, now);
-            let has_work = !judgement.commits.is_empty() && !known.is_active;
-            known.standings = judgement.standings;
+            let is_judged = known.validity == Validity::Settled && !known.is_refresh_due(common, now);
+            let has_work = !is_judged && !known.judge(common, now).is_empty() && !known.is_active;
             if known.not_before.is_some_and(|not_before| now < not_before) {
                 continue;
             }
@@ -196,6 +218,11 @@ impl Memory {
         let looks = LOOKS_PER_ROUND_MIN.max(self.groups.len() / 8);
         to_write.extend(to_look.into_iter().take(looks).map(|(_, name)| name));
         to_write
+    }
+
+    /// Other topics are mirrored, or other lives of them: nothing that was judged holds.
+    pub(super) fn unsettle(&mut self) {
+        self.groups.values_mut().for_each(|known| known.validity = Validity::Open);
     }
 
     /// Drops groups that no broker has named for long, although all brokers have told of theirs.

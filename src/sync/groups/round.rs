@@ -73,7 +73,11 @@ impl GroupSync {
             let start = Instant::now();
             if changes.has_changed().unwrap_or(false) {
                 changes.mark_unchanged();
-                topics = self.topics();
+                let now = self.topics();
+                if now != topics {
+                    topics = now;
+                    self.memory().unsettle();
+                }
             }
             tokio::select! {
                 () = lease.lost() => return,

@@ -228,3 +228,73 @@ fn a_rehearsal_says_nothing_of_what_was_deleted() {
     assert_eq!(weighed((12, 2), &record(12, "x"), &record(4, "y")), Finding::NotCompared);
     assert_eq!(weighed((12, 2), &Next::Unclear, &record(2, "x")), Finding::NotCompared);
 }
+
+/// Everything is where it is not now.
+struct NoMap;
+
+impl Maps for NoMap {
+    fn locate(&self, _partition: &TopicPartition, _offset: SourceOffset) -> Option<Mapped> {
+        None
+    }
+
+    fn locate_reverse(&self, _partition: &TopicPartition, _offset: TargetOffset) -> Option<Translation<SourceOffset>> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn what_is_settled_is_judged_again_when_something_is_heard() {
+    let (topics, ours, opposite, maps) = (topics(), Tag::of("here"), Tag::of("there"), OneMap::new());
+    let hour = Duration::from_hours(1);
+    let common = Common { topics: &topics, maps: &maps, ours: &ours, opposite: &opposite, refresh_after: hour };
+    let now = Instant::now();
+    let mut known = Known::new(name("app"), GroupKind::Classic, now);
+    known.absorb(GroupOffsets::from([(partition("orders", 0), committed(12, ""))]), now);
+    known.on_target = Some(GroupOffsets::from([(partition("dr.orders", 0), committed(2, "causeway/1 here"))]));
+    (known.looked_at, known.refreshed_at) = (Some(now), Some(now));
+    let mut memory = Memory::default();
+    memory.groups.insert(name("app"), known);
+    let state = |memory: &Memory| memory.groups[&name("app")].standings[&partition("orders", 0)].state;
+    assert!(memory.due(&common, now).is_empty());
+    assert_eq!(state(&memory), State::Synced);
+
+    let changed = Common { maps: &NoMap, ..common };
+    memory.due(&changed, now);
+    assert_eq!(state(&memory), State::Synced, "nobody said that anything changed");
+    memory.unsettle();
+    memory.due(&changed, now);
+    assert_eq!(state(&memory), State::Pending);
+
+    memory.due(&common, now);
+    let known = memory.groups.get_mut(&name("app")).unwrap();
+    known.absorb(GroupOffsets::from([(partition("orders", 0), committed(13, ""))]), now);
+    assert_eq!(memory.due(&common, now), [name("app")], "it moved");
+    let refresh = Common { refresh_after: Duration::ZERO, ..common };
+    let known = memory.groups.get_mut(&name("app")).unwrap();
+    known.absorb(GroupOffsets::from([(partition("orders", 0), committed(12, ""))]), now);
+    assert!(memory.due(&common, now).is_empty(), "and back");
+    assert_eq!(memory.due(&refresh, now), [name("app")], "it would expire");
+}
+
+#[test]
+fn only_what_waits_for_nothing_is_settled() {
+    let (topics, ours, opposite, maps) = (topics(), Tag::of("here"), Tag::of("there"), OneMap::new());
+    let terms = Terms {
+        topics: &topics,
+        ours: &ours,
+        opposite: &opposite,
+        is_fresh: true,
+        is_refresh_due: false,
+        is_bare: false,
+    };
+    let is_settled = |offset: i64, there: i64| {
+        let source = GroupOffsets::from([(partition("orders", 0), committed(offset, ""))]);
+        let there = GroupOffsets::from([(partition("dr.orders", 0), committed(there, "causeway/1 here"))]);
+        judge(&source, Some(&there), &maps, terms).is_settled
+    };
+    assert!(is_settled(12, 2), "exactly there");
+    assert!(!is_settled(12, 1), "to be written");
+    assert!(!is_settled(22, 10), "in a hole: the next record is what counts");
+    assert!(!is_settled(50, 15), "ahead of the data");
+    assert!(is_settled(5, 0), "before all that is known");
+}

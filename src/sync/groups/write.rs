@@ -100,13 +100,12 @@ impl GroupSync {
                     known.on_target = Some(offsets);
                     known.looked_at = Some(now);
                     known.is_active = active.contains(target);
-                    let judgement = known.judge(&self.common(round), now);
-                    known.standings = judgement.standings;
-                    if known.is_active || judgement.commits.is_empty() {
+                    let to_write = known.judge(&self.common(round), now);
+                    if known.is_active || to_write.is_empty() {
                         known.worked();
                         known.changed_after = None;
                     } else {
-                        commits.insert(target.clone(), judgement.commits);
+                        commits.insert(target.clone(), to_write);
                     }
                 }
                 Some(Err(error)) => self.note_failure(&mut memory, source, target, &error, now),
@@ -188,8 +187,8 @@ impl GroupSync {
             Some(error) => self.note_failure(memory, source, target, &error, now),
         }
         if let Some(known) = memory.groups.get_mut(source) {
-            let judgement = known.judge(&self.common(round), now);
-            known.standings = judgement.standings;
+            // What is left to do is found again in the next round.
+            let _ = known.judge(&self.common(round), now);
         }
     }
 

@@ -328,11 +328,13 @@ impl Producer {
     }
 }
 
+/// Whether what waits is no trickle: it is much, or it is more of a partition than one request can carry.
 fn is_worth_a_request(waiting: &VecDeque<Append>) -> bool {
     let mut bytes = 0;
+    let mut partitions = HashSet::new();
     waiting.iter().any(|append| {
         bytes += append.batch.body.len();
-        bytes >= TRICKLE_BYTES
+        bytes >= TRICKLE_BYTES || !partitions.insert(&append.partition)
     })
 }
 

@@ -101,7 +101,7 @@ async fn simulate(seed: u64, planted: &Planted) -> Result<Summary, String> {
     let application = Application::new(&source, clock, dice.fork(), is_old);
     let writing = tokio::spawn(application.run(dice.between(100, 800)));
     let mut chaos = Chaos::new(&around, dice.fork(), base, is_old);
-    let (length, pause_ms) = (dice.pause(4_000, 16_000), dice.between(300, 2_500));
+    let (length, pause_ms) = (dice.pause(4_000, 13_000), dice.between(300, 2_500));
     tokio::time::sleep(Duration::from_secs(2)).await;
     chaos.rage(&mut daemons, length, pause_ms).await;
     chaos.heal(&mut daemons);

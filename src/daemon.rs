@@ -13,6 +13,7 @@ mod partitions;
 mod peers;
 mod settings;
 mod side;
+mod sights;
 mod signals;
 mod waiting;
 
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 pub use settings::{link as link_settings, preflight};
 use side::Side;
+use sights::Sights;
 
 use crate::api;
 use crate::cluster::{Cluster, Server};
@@ -75,6 +77,7 @@ struct Daemon {
     server: Option<Arc<Server>>,
     /// By target cluster.
     sides: BTreeMap<ClusterName, Arc<Side>>,
+    sights: Sights,
     started: Instant,
     started_at_ms: i64,
 }
@@ -141,6 +144,7 @@ impl Daemon {
             }
         }
         let started_at_ms = crate::tasks::wall_clock_ms();
-        Self { config, metrics, registry, clusters, peers, server, sides, started: Instant::now(), started_at_ms }
+        let (sights, started) = (Sights::default(), Instant::now());
+        Self { config, metrics, registry, clusters, peers, server, sides, sights, started, started_at_ms }
     }
 }

@@ -11,6 +11,7 @@ use crate::api::{ApiError, Backend, BoxFuture, KnownOffset, TranslateQuestion};
 use crate::config::{LinkConfig, Offsets};
 use crate::link::{Preview, settled_preview};
 use crate::store::{Key, LinkRecord, LinkState, RequestAction, RequestRecord, Store, TopicState, Value};
+use crate::sync::RoundReport;
 use crate::types::{GroupName, LinkName, TopicName, TopicPartition};
 
 impl Daemon {
@@ -72,16 +73,19 @@ impl Daemon {
         })
     }
 
-    /// What a person should look at: the state, the link as a whole, its topics, and what partitions meet at the
-    /// moment (each thing once).
+    /// What a person should look at: the clusters, the state, the link as a whole, its topics, and what partitions
+    /// meet at the moment (each thing once).
     fn problems(&self, config: &LinkConfig, side: &Arc<Side>) -> Vec<json::Problem> {
+        let of_clusters = [&config.source, &config.target].into_iter().filter_map(|name| self.sights.problem(name));
+        let mut problems: Vec<json::Problem> = of_clusters.collect();
         let mut messages: Vec<(&str, String)> = Vec::new();
         messages.extend(side.problem().map(|problem| ("state_unavailable", problem)));
         if let Some(link) = side.link(&config.name) {
             let groups = link.groups().summary().unwrap_or_default();
             messages.extend(groups.problems.into_iter().map(|problem| ("groups", problem)));
             messages.extend(link.problems().into_iter().map(|problem| ("link", problem)));
-            let report = link.topics_report();
+            // Where the loop ended with its lease, its last report tells of former times.
+            let report = if link.is_kept_here() { link.topics_report() } else { RoundReport::default() };
             messages.extend(report.problems.into_iter().map(|problem| match problem.topic {
                 Some(topic) => ("topic", format!("topic {topic}: {}", problem.message)),
                 None => ("topics", problem.message),
@@ -93,12 +97,13 @@ impl Daemon {
         troubles.sort();
         troubles.dedup();
         messages.extend(troubles.into_iter().take(PROBLEMS_MAX).map(|trouble| ("partition", trouble)));
-        let problem = |(kind, message): (&str, String)| json::Problem {
-            kind: kind.to_owned(),
-            message,
-            ..json::Problem::default()
-        };
-        messages.into_iter().map(problem).collect()
+        for (kind, message) in messages {
+            // A cluster that is down is met by everybody.
+            if problems.iter().all(|problem| problem.message != message) {
+                problems.push(json::Problem { kind: kind.to_owned(), message, ..json::Problem::default() });
+            }
+        }
+        problems
     }
 }
 

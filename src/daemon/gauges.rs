@@ -6,25 +6,18 @@
 //! Does not know: how the numbers come about.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-use futures::future::join_all;
 
 use super::partitions::{CONTACT_LIMIT_MS, Shown};
 use super::side::Side;
 use super::{Daemon, GAUGE_INTERVAL, signals};
 use crate::api::Backend;
 use crate::api::json::TopicState;
-use crate::cluster::{Cluster, ClusterError};
 use crate::config::LinkConfig;
 use crate::mirror::Snapshot;
 use crate::store::{LinkState, PartitionState};
 use crate::telemetry::{Metrics, names};
 use crate::types::{ClusterName, LinkName, TopicPartition};
-use crate::wire::WireError;
 
-/// How long one look at a cluster may take before it counts as unreachable.
-const REACH_LIMIT: Duration = Duration::from_secs(5);
 /// Every so many rounds the states of topics are looked up, and histograms are emptied into their buckets.
 const ROUNDS_TO_UPKEEP: u32 = 5;
 /// Every so many rounds idle gauges are dropped, which takes 0.3 s of a core with 10,000 partitions.
@@ -36,7 +29,7 @@ impl Daemon {
     /// Brings gauges up to date, and tells systemd when the daemon is ready for the first time.
     pub(super) async fn keep_gauges(&self) {
         // A cluster that does not answer must not make the other gauges look idle.
-        tokio::join!(self.keep_own_gauges(), self.look_at_clusters());
+        tokio::join!(self.keep_own_gauges(), self.sights.keep(&self.clusters, &self.metrics));
     }
 
     async fn keep_own_gauges(&self) {
@@ -134,22 +127,6 @@ impl Daemon {
             self.metrics.set(names::TOPIC_STATE, &labels, number_of(topic.state));
         }
     }
-
-    async fn look_at_clusters(&self) {
-        loop {
-            join_all(self.clusters.iter().map(|(name, cluster)| look_at(&self.metrics, name, cluster))).await;
-            tokio::time::sleep(GAUGE_INTERVAL).await;
-        }
-    }
-}
-
-async fn look_at(metrics: &Metrics, name: &ClusterName, cluster: &Cluster) {
-    let seen = tokio::time::timeout(REACH_LIMIT, cluster.metadata(Some(&[]))).await;
-    let is_reachable = matches!(seen, Ok(Ok(_)));
-    let is_log_in_refused = matches!(seen, Ok(Err(ClusterError::Wire { error: WireError::Authentication { .. }, .. })));
-    metrics.set(names::CLUSTER_REACHABLE, &[("cluster", name.as_str())], flag(is_reachable));
-    let labels = [("cluster", name.as_str()), ("kind", "authentication")];
-    metrics.set(names::ACCESS_PROBLEMS, &labels, flag(is_log_in_refused));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floating point; offsets beyond 2^53 are not met")]
@@ -188,7 +165,7 @@ const fn number_of(state: TopicState) -> f64 {
     }
 }
 
-const fn flag(is_so: bool) -> f64 {
+pub(super) const fn flag(is_so: bool) -> f64 {
     if is_so { 1.0 } else { 0.0 }
 }
 

@@ -3,6 +3,7 @@
 use crate::api::json;
 use crate::mirror::{Registry, Snapshot};
 use crate::store::{OffsetsRecord, PartitionState, StatusRecord, StopRecord, Store, TopicRecord, TopicState};
+use crate::tasks::wall_clock_ms;
 use crate::types::{LinkName, PartitionIndex, SourceOffset, TargetOffset, TopicName, TopicPartition, Translation};
 
 /// Answers from the state of one target cluster.
@@ -75,7 +76,9 @@ impl Shown<'_> {
             return unknown(index, is_paused);
         };
         let position = (Some(record.source_position), Some(record.target_position));
-        let mut shown = related(partition(index, position, &record.status), record.offsets.as_ref());
+        // Who works on it tells the group of it. Outside the group, what was told last gets old.
+        let status = if self.store.is_ready() { record.status.clone() } else { record.status.aged(wall_clock_ms()) };
+        let mut shown = related(partition(index, position, &status), record.offsets.as_ref());
         shown.map_start = record.map_start.map(|(source, _)| source);
         if is_paused && shown.state != json::PartitionState::Stopped {
             shown.state = json::PartitionState::Paused;

@@ -46,7 +46,7 @@ pub(super) struct Inner {
     /// `outlook`. Time runs on while the source is away.
     pub(super) retention_left: Option<(u64, Instant)>,
     /// What is stored of the source by whoever had the partition before; told until the source has answered us.
-    remembered: Option<Remembered>,
+    remembered: Option<StatusRecord>,
     /// When the source was last heard of: by the inbox while there is one, else as far as is remembered.
     pub(super) contact: Option<ContactWatch>,
     last_contact: Option<Instant>,
@@ -210,16 +210,17 @@ impl Inner {
 
     fn retention_left_ms(&self) -> Option<u64> {
         let own = self.retention_left.map(|(left, at)| left.saturating_sub(millis_since(at)));
-        own.or_else(|| self.remembered.filter(|_| self.contact_age_ms().is_none())?.retention_left_ms())
+        own.or_else(|| self.remembered().filter(|_| self.contact_age_ms().is_none())?.retention_left_ms)
     }
 
     /// Takes over what was stored of the source: it may be away for long yet, and that was known before.
     pub(super) fn remember(&mut self, status: &StatusRecord) {
-        self.remembered = Some(Remembered {
-            at_ms: status.at_ms,
-            contact_age: status.source_contact_age_ms,
-            retention_left: status.retention_left_ms,
-        });
+        self.remembered = Some(status.clone());
+    }
+
+    /// What is remembered, as old as it is by now.
+    fn remembered(&self) -> Option<StatusRecord> {
+        Some(self.remembered.as_ref()?.aged(crate::tasks::wall_clock_ms()))
     }
 
     /// Names the producer whose open transaction begins at `at`, if readers are still held back there.
@@ -256,7 +257,7 @@ impl Inner {
             source_high_watermark: self.watermarks.map(|marks| marks.high_watermark),
             source_last_stable: self.watermarks.map(|marks| marks.last_stable),
             lag_ms: self.watermarks.map(|_| self.lag_ms()),
-            source_contact_age_ms: self.contact_age_ms().or_else(|| self.remembered?.contact_age_ms()),
+            source_contact_age_ms: self.contact_age_ms().or_else(|| self.remembered()?.source_contact_age_ms),
             retention_left_ms: self.retention_left_ms(),
             held_by: self
                 .held
@@ -264,30 +265,6 @@ impl Inner {
                 .map(|held| HolderRecord { producer_id: held.producer_id, age_ms: millis_since(held.since) }),
             stop: self.stop.clone(),
         }
-    }
-}
-
-/// What was known of the source at some time.
-#[derive(Debug, Clone, Copy)]
-struct Remembered {
-    /// Wall clock, milliseconds.
-    at_ms: i64,
-    /// Milliseconds, both.
-    contact_age: Option<u64>,
-    retention_left: Option<u64>,
-}
-
-impl Remembered {
-    fn age_ms(&self) -> u64 {
-        u64::try_from(crate::tasks::wall_clock_ms().saturating_sub(self.at_ms)).unwrap_or(0)
-    }
-
-    fn contact_age_ms(&self) -> Option<u64> {
-        Some(self.contact_age?.saturating_add(self.age_ms()))
-    }
-
-    fn retention_left_ms(&self) -> Option<u64> {
-        Some(self.retention_left?.saturating_sub(self.age_ms()))
     }
 }
 

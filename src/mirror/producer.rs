@@ -119,8 +119,9 @@ impl Measures {
 /// budget; this bounds their number.
 const WAITING_MAX: usize = 4096;
 
-/// Appends of fewer bytes than this are a trickle. It gathers while a request is under way: what a broker does for a
-/// request costs it more than a few records do.
+/// Fewer appends than this, of fewer bytes, are a trickle. It gathers while a request is under way: what a broker does
+/// for a request costs it more than a few records do.
+const TRICKLE_APPENDS: usize = 64;
 const TRICKLE_BYTES: usize = 64 << 10;
 /// How long a trickle gathers at most.
 const TRICKLE_WAIT: Duration = Duration::from_millis(4);
@@ -207,7 +208,7 @@ impl Producer {
         let mut due = tokio::time::Instant::now();
         loop {
             self.take_waiting(&mut waiting);
-            while in_flight.len() < self.in_flight_max
+            if in_flight.len() < self.in_flight_max
                 && !waiting.is_empty()
                 && (in_flight.is_empty() || due <= tokio::time::Instant::now() || is_worth_a_request(&waiting))
             {
@@ -217,7 +218,7 @@ impl Producer {
                     Ok(answer) => in_flight.push_back(answer),
                     Err(error) => return self.lose(error, waiting, in_flight).await,
                 }
-                self.take_waiting(&mut waiting);
+                continue;
             }
             tokio::select! {
                 // Brokers close what is idle for long. Noticed now, the next append begins on a new connection; sent
@@ -332,10 +333,11 @@ impl Producer {
 fn is_worth_a_request(waiting: &VecDeque<Append>) -> bool {
     let mut bytes = 0;
     let mut partitions = HashSet::new();
-    waiting.iter().any(|append| {
-        bytes += append.batch.body.len();
-        bytes >= TRICKLE_BYTES || !partitions.insert(&append.partition)
-    })
+    waiting.len() >= TRICKLE_APPENDS
+        || waiting.iter().any(|append| {
+            bytes += append.batch.body.len();
+            bytes >= TRICKLE_BYTES || !partitions.insert(&append.partition)
+        })
 }
 
 /// Takes what fits into one request: the first waiting batch of each partition, in the order of waiting. Batches
@@ -369,3 +371,6 @@ fn tell_all(sent: Sent, outcome: &Outcome) {
 fn tell(number: u64, reply: &mpsc::Sender<Produced>, outcome: Outcome) {
     let _ = reply.try_send(Produced { number, outcome });
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::fetch::{FetchEvent, Inbox};
+use super::fetch::{FetchEvent, Inbox, Watermarks};
 use super::fill::{Filled, Filling};
 use super::frozen;
 use super::guards::Guard;
@@ -182,15 +182,9 @@ impl<'a> Stream<'a> {
                 let partition = self.partition;
                 let batches = partition.unless_stopped(self.without_own(batches)).await?;
                 self.intake.take(batches, permit);
-                let mut live = self.partition.live.lock();
-                live.observe(watermarks);
-                live.source_trouble = None;
+                self.observe(watermarks);
             }
-            Some(FetchEvent::Watermarks(watermarks)) => {
-                let mut live = self.partition.live.lock();
-                live.observe(watermarks);
-                live.source_trouble = None;
-            }
+            Some(FetchEvent::Watermarks(watermarks)) => self.observe(watermarks),
             Some(FetchEvent::Unreachable { reason, is_denied }) => {
                 let source = self.partition.services.source.name();
                 let trouble = if is_denied { Trouble::denied(reason, source) } else { reason.into() };
@@ -205,6 +199,16 @@ impl<'a> Stream<'a> {
             None => self.inbox = None,
         }
         None
+    }
+
+    /// Others know of the source what is stored: that the partition has caught up, for one. The owner before may have
+    /// copied all there is and not lived to store it. Then nothing moves here, and the first word of the source is
+    /// reason enough for a checkpoint.
+    fn observe(&mut self, watermarks: Watermarks) {
+        let mut live = self.partition.live.lock();
+        self.is_dirty |= live.watermarks.is_none();
+        live.observe(watermarks);
+        live.source_trouble = None;
     }
 
     /// Marks batches that came from our own target, through the opposite link: they must not go back there, unless

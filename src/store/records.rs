@@ -3,6 +3,7 @@
 mod acls;
 mod groups;
 mod peers;
+mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,7 @@ use uuid::Uuid;
 pub use acls::{AclEntry, AclsRecord};
 pub use groups::{GroupPositionRecord, GroupRecord};
 pub use peers::PeerSeenRecord;
+pub use status::{HolderRecord, PartitionState, StatusRecord};
 
 use crate::types::{
     GroupName, LeaderEpoch, LinkName, PartitionIndex, PeerName, ProducerEpoch, ProducerId, ResolveVerb, Sequence,
@@ -327,60 +329,6 @@ pub enum OffsetsRecord {
         /// Why; `None` where the configuration says so.
         because: Option<String>,
     },
-}
-
-/// What was last seen of a mirror partition.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StatusRecord {
-    /// State of the partition.
-    pub state: PartitionState,
-    /// The daemon that owns it.
-    pub daemon: String,
-    /// Wall clock of this observation, milliseconds.
-    pub at_ms: i64,
-    /// The source's log start.
-    pub source_log_start: Option<SourceOffset>,
-    /// The source's high watermark.
-    pub source_high_watermark: Option<SourceOffset>,
-    /// The source's last stable offset.
-    pub source_last_stable: Option<SourceOffset>,
-    /// Age of the oldest high watermark not yet reached.
-    pub lag_ms: Option<u64>,
-    /// Time since the source last answered about this partition.
-    pub source_contact_age_ms: Option<u64>,
-    /// How long until the source's retention would overtake the mirror, where known.
-    #[serde(default)]
-    pub retention_left_ms: Option<u64>,
-    /// The open transaction that holds readers back at the source.
-    #[serde(default)]
-    pub held_by: Option<HolderRecord>,
-    /// Why it stopped.
-    pub stop: Option<StopRecord>,
-}
-
-/// An open transaction at the source, behind which nothing can be read yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HolderRecord {
-    /// Its producer, once it was looked up.
-    pub producer_id: Option<i64>,
-    /// How long the last stable offset has stood where it is, milliseconds.
-    pub age_ms: u64,
-}
-
-/// State of a mirror partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PartitionState {
-    /// Mirroring.
-    Mirroring,
-    /// Being brought to the offset where the copy begins.
-    FastForwarding,
-    /// Taking over, not yet mirroring.
-    Starting,
-    /// Paused by a person.
-    Paused,
-    /// Stopped; see `stop`.
-    Stopped,
 }
 
 /// What is about to be produced: every record that may lie on the target behind the checkpoint stands in it.

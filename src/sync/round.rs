@@ -138,9 +138,9 @@ fn conclude(sync: &TopicSync, jobs: &Jobs, moment: Moment, report: &mut RoundRep
             // Somebody changed the record while the round was made: the next one goes by what it says now.
             Some(_) if sync.store.view().topic(&sync.settings.link, topic) != job.seen.record => {}
             Some(record) if job.seen.record.as_ref() != Some(&record) => {
-                if let Some(stop) = stop {
-                    stop.tell(&sync.settings.link, topic, job.seen.record.as_ref());
-                }
+                let earlier = job.seen.record.as_ref().and_then(|record| record.stop.as_ref());
+                let news = stop.filter(|stop| !stop.is_like(earlier));
+                report.newly_stopped.extend(news.map(|stop| (topic.clone(), stop.clone())));
                 writes.push(Write::Put(key, Value::Topic(record)));
             }
             Some(_) => {}

@@ -100,20 +100,21 @@ impl Stop {
         Self { reason, message }
     }
 
-    /// Tells of it, where the topic did not stop for this reason before.
-    pub(super) fn tell(&self, link: &LinkName, topic: &TopicName, before: Option<&TopicRecord>) {
-        let earlier = before.and_then(|record| record.stop.as_ref());
-        if earlier.is_none_or(|earlier| earlier.reason != self.reason.word()) {
-            self.reason.tell(link, topic, &self.message);
-        }
+    /// Whether the topic had stopped for the same reason.
+    pub(super) fn is_like(&self, earlier: Option<&StopRecord>) -> bool {
+        earlier.is_some_and(|earlier| earlier.reason == self.reason.word())
+    }
+
+    /// Logs it.
+    pub(super) fn tell(&self, link: &LinkName, topic: &TopicName) {
+        self.reason.tell(link, topic, &self.message);
     }
 
     /// The record of it; the time is that of the earlier one while the reason stays the same.
     pub(super) fn record(self, earlier: Option<&StopRecord>, now_ms: i64) -> StopRecord {
-        let word = self.reason.word();
-        let since_ms = earlier.filter(|earlier| earlier.reason == word).map_or(now_ms, |earlier| earlier.since_ms);
+        let since_ms = earlier.filter(|_| self.is_like(earlier)).map_or(now_ms, |earlier| earlier.since_ms);
         StopRecord {
-            reason: word.to_owned(),
+            reason: self.reason.word().to_owned(),
             message: self.message,
             since_ms,
             source_offset: None,

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::SyncError;
 use super::drift::Drift;
+use super::stop::Stop;
 use crate::cluster::{Cluster, ClusterError};
 use crate::selection::Selection;
 use crate::store::{Lease, StartAt, Store};
@@ -54,6 +55,8 @@ pub struct RoundReport {
     pub stopped: usize,
     /// Source topics whose target topic was created in this round.
     pub created: Vec<TopicName>,
+    /// Topics that stopped in this round, or stopped for another reason than before.
+    pub(super) newly_stopped: Vec<(TopicName, Stop)>,
     /// What a person should know besides.
     pub problems: Vec<Problem>,
     /// The clusters that withhold a permission, once for each topic that waits for one.
@@ -128,8 +131,12 @@ impl TopicSync {
                 Err(error) => {
                     let problem = Problem { topic: None, message: error.to_string() };
                     let so_far = self.reports.borrow().clone();
-                    let (created, denied_by) = (Vec::new(), Vec::new());
-                    let mut report = RoundReport { created, problems: vec![problem], denied_by, ..so_far };
+                    let mut report = RoundReport {
+                        problems: vec![problem],
+                        mirrored: so_far.mirrored,
+                        stopped: so_far.stopped,
+                        ..RoundReport::default()
+                    };
                     if let SyncError::Cluster(error) = &error {
                         report.count_denial(error);
                     }
@@ -160,6 +167,9 @@ impl TopicSync {
         let link = &self.settings.link;
         for topic in &report.created {
             tracing::info!(%link, %topic, "created the mirror topic");
+        }
+        for (topic, stop) in &report.newly_stopped {
+            stop.tell(link, topic);
         }
         let before = self.reports.send_replace(report.clone());
         for problem in report.problems.iter().filter(|problem| !before.problems.contains(problem)) {

@@ -15,18 +15,23 @@ use crate::runs::with_emulator;
 
 const PACKAGE: &str = "confluent-kafka==2.16.1";
 
-fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+/// What a command says, with this on its standard input.
+fn run(command: &mut Command, input: &str) -> String {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?} ended with {}:\n{said}\n{complained}", output.status);
+    said.into_owned()
 }
 
 fn python() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("confluent-kafka");
     let python = folder.join("bin/python");
     if !folder.join("complete").exists() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", PACKAGE]));
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder), "");
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", PACKAGE]), "");
         std::fs::write(folder.join("complete"), PACKAGE).expect("a note");
     }
     python
@@ -34,7 +39,7 @@ fn python() -> PathBuf {
 
 fn workload(bootstrap: &str) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/workload.py");
-    run(Command::new(python()).arg(script).arg(bootstrap));
+    run(Command::new(python()).arg(script).arg(bootstrap), "");
 }
 
 #[test]
@@ -50,34 +55,19 @@ fn confluent_kafka_is_content_with_kafka() {
     workload(&cluster.bootstrap());
 }
 
-/// What a tool of Kafka's says, with this on its standard input.
+/// What a tool of Kafka's says.
 fn tool(class: &str, arguments: &[&str], input: &str) -> String {
     let class_path = class_path_of("kafka-tools", KAFKA_4, &format!("tools-{}", KAFKA_4.0));
+    let class = format!("org.apache.kafka.tools.{class}");
     let mut command = Command::new("java");
-    command.args([
-        "-Xmx256m",
-        "-XX:TieredStopAtLevel=1",
-        "-cp",
-        &class_path,
-        &format!("org.apache.kafka.tools.{class}"),
-    ]);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
-    let output = child.wait_with_output().expect("it ends");
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?} ended with {}:\n{said}\n{complained}", output.status);
-    said.into_owned()
+    command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", &class_path, &class]).args(arguments);
+    run(&mut command, input)
 }
 
 /// Topics, records with each codec, a group that reads and is reset, positions, configs, deletion.
 fn use_all_tools(bootstrap: &str) {
     let at = ["--bootstrap-server", bootstrap];
-    let with = |rest: &[&'static str]| -> Vec<String> { at.iter().chain(rest).map(ToString::to_string).collect() };
-    let say = |class: &str, rest: &[&'static str], input: &str| {
-        let arguments = with(rest);
-        tool(class, &arguments.iter().map(String::as_str).collect::<Vec<_>>(), input)
-    };
+    let say = |class: &str, rest: &[&str], input: &str| tool(class, &[&at[..], rest].concat(), input);
     say(
         "TopicCommand",
         &["--create", "--topic", "tools", "--partitions", "2", "--config", "retention.ms=86400000"],
@@ -87,13 +77,11 @@ fn use_all_tools(bootstrap: &str) {
     assert!(described.contains("PartitionCount: 2") && described.contains("retention.ms=86400000"), "{described}");
     say("TopicCommand", &["--alter", "--topic", "tools", "--partitions", "3"], "");
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
-        let arguments = with(&["--topic", "tools", "--reader-property", "parse.key=true", "--compression-codec"]);
-        let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        arguments.push(codec);
-        tool("ConsoleProducer", &arguments, &format!("key-{codec}\tvalue-{codec}\n"));
+        let arguments = ["--topic", "tools", "--reader-property", "parse.key=true", "--compression-codec", codec];
+        say("ConsoleProducer", &arguments, &format!("key-{codec}\tvalue-{codec}\n"));
     }
-    let from_the_start = ["--topic", "tools", "--from-beginning", "--group", "readers", "--max-messages", "5"];
-    let read = say("consumer.ConsoleConsumer", &from_the_start, "");
+    let five = ["--topic", "tools", "--group", "readers", "--max-messages", "5", "--timeout-ms", "60000"];
+    let read = say("consumer.ConsoleConsumer", &[&five[..], &["--from-beginning"]].concat(), "");
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
         assert!(read.contains(&format!("value-{codec}")), "{read}");
     }
@@ -101,8 +89,7 @@ fn use_all_tools(bootstrap: &str) {
     assert!(group.contains("tools"), "{group}");
     let reset = ["--reset-offsets", "--group", "readers", "--topic", "tools", "--to-earliest", "--execute"];
     say("consumer.group.ConsumerGroupCommand", &reset, "");
-    let again = ["--topic", "tools", "--group", "readers", "--max-messages", "5", "--timeout-ms", "60000"];
-    assert_eq!(say("consumer.ConsoleConsumer", &again, "").lines().count(), 5, "the group begins again");
+    assert_eq!(say("consumer.ConsoleConsumer", &five, "").lines().count(), 5, "the group begins again");
     let ends = say("GetOffsetShell", &["--topic", "tools"], "");
     let count: u32 = ends.lines().filter_map(|line| line.rsplit(':').next()?.trim().parse::<u32>().ok()).sum();
     assert_eq!(count, 5, "{ends}");

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use causeway::cluster::{Cluster, Isolation};
+use causeway::cluster::{Cluster, ConfigEntry, Isolation};
 use causeway::emulator;
 use causeway::types::{ClusterName, SourceOffset, TargetOffset, TopicPartition, Translation};
 use causeway::wire::Settings;
@@ -70,8 +70,20 @@ impl Checker {
                 }
             }
         }
+        if found.is_empty() && self.is_history_held(partition).await {
+            found.push("all is there, and retention is still switched off".to_owned());
+        }
         found.truncate(3);
         found.iter().map(|difference| format!("{partition}: {difference}")).collect()
+    }
+
+    /// Whether the mirror topic keeps everything for ever, which it is to do only while its history arrives.
+    async fn is_history_held(&self, partition: &TopicPartition) -> bool {
+        let topic = &partition.topic;
+        let Ok(mut told) = self.target.topic_configs(std::slice::from_ref(topic)).await else { return true };
+        let Some(Ok(configs)) = told.remove(topic) else { return true };
+        let is_off = |entry: &ConfigEntry| entry.name == "retention.ms" && entry.value.as_deref() == Some("-1");
+        configs.iter().any(is_off)
     }
 
     /// How many records there are, and whether their offsets are the same on both sides.

@@ -8,11 +8,8 @@
 use causeway::mirror::{Guard, Guards};
 use causeway::shards::WriterLimits;
 
-use crate::runner::{number, run_all};
+use crate::runner::run_all;
 use crate::world::Planted;
-
-/// As many as CI runs without any bug.
-const SEEDS: u64 = crate::SEEDS;
 
 fn off(guard: Guard) -> Planted {
     Planted { guards: Guards::without(guard), ..Planted::default() }
@@ -36,10 +33,9 @@ pub fn from_environment() -> Planted {
 
 /// Runs seeds until one of them finds the bug.
 fn is_found(bug: &str) {
-    let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(SEEDS));
     let begin = std::time::Instant::now();
     let wants_all = std::env::var_os("SIM_ALL").is_some();
-    let (failed, done) = run_all(first, count, Some(bug), |_, _| !wants_all);
+    let (failed, done) = run_all(Some(bug), |_, _| !wants_all);
     let seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
     let (ran, took) = (failed.len() + done.len(), begin.elapsed());
     eprintln!("{bug}: found by {seeds:?} of {ran} seeds in {took:?}");

@@ -16,6 +16,8 @@ use crate::world::Summary;
 /// Says that a runner reads what this process prints.
 const CHILD: &str = "SIM_CHILD";
 const OUTCOME: &str = "outcome: ";
+/// What CI runs.
+const SEEDS: u64 = 500;
 
 /// What came of a seed.
 pub type Outcome = Result<Summary, String>;
@@ -50,13 +52,10 @@ pub fn run_apart(seed: u64, bug: Option<&str>) -> Outcome {
     }
 }
 
-/// Runs seeds on all processors, until `enough` says so of a failure. What failed, and how many went well.
-pub fn run_all(
-    first: u64,
-    count: u64,
-    bug: Option<&str>,
-    enough: impl Fn(u64, &str) -> bool + Sync,
-) -> (Vec<(u64, String)>, Vec<Summary>) {
+/// Runs the seeds that the environment names on all processors, until `enough` says so of a failure. What failed, and
+/// what went well.
+pub fn run_all(bug: Option<&str>, enough: impl Fn(u64, &str) -> bool + Sync) -> (Vec<(u64, String)>, Vec<Summary>) {
+    let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(SEEDS));
     let next = AtomicU64::new(first);
     let (failed, done) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let work = || {

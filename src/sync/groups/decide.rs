@@ -108,7 +108,8 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// Whether it stays so until somebody commits: what is translated exactly is translated so for ever.
+    /// Whether it stays so until somebody commits. What is translated exactly stays so while the target keeps its
+    /// records; each look at the target judges anew.
     fn is_settled(self, mapped: Option<Mapped>) -> bool {
         let is_exact = mapped.is_some_and(|mapped| matches!(mapped.translation, Translation::Exact(_)));
         match self {

@@ -70,12 +70,43 @@ fn topics() -> Topics {
     ])
 }
 
-/// Steps with what most tests have in common.
+/// What most tests have in common.
+struct Scene {
+    topics: Topics,
+    ours: Tag,
+    opposite: Tag,
+    maps: OneMap,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { topics: topics(), ours: Tag::of("here"), opposite: Tag::of("there"), maps: OneMap::new() }
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        let Self { topics, ours, opposite, .. } = self;
+        Terms { topics, ours, opposite, is_fresh: true, is_refresh_due: false, is_bare: false }
+    }
+
+    fn common(&self) -> Common<'_> {
+        let Self { topics, ours, opposite, maps } = self;
+        Common { topics, maps, ours, opposite, refresh_after: Duration::from_hours(1) }
+    }
+}
+
 fn step_with(source: &Committed, there: Option<&Committed>, is_fresh: bool, is_refresh_due: bool) -> Step {
-    let (topics, ours, opposite) = (topics(), Tag::of("here"), Tag::of("there"));
-    let terms = Terms { topics: &topics, ours: &ours, opposite: &opposite, is_fresh, is_refresh_due, is_bare: false };
-    let mapped = OneMap::new().locate(&partition("orders", 0), source_at(source.offset));
-    step(source, mapped, there, terms)
+    let scene = Scene::new();
+    let mapped = scene.maps.locate(&partition("orders", 0), source_at(source.offset));
+    step(source, mapped, there, Terms { is_fresh, is_refresh_due, ..scene.terms() })
+}
+
+/// A group with this position, whose translation of offset 12 the target has.
+fn known_at(group: &str, kind: GroupKind, offset: i64, now: Instant) -> Known {
+    let mut known = Known::new(name(group), kind, now);
+    known.absorb(GroupOffsets::from([(partition("orders", 0), committed(offset, ""))]), now);
+    known.on_target = Some(GroupOffsets::from([(partition("dr.orders", 0), committed(2, "causeway/1 here"))]));
+    (known.looked_at, known.refreshed_at) = (Some(now), Some(now));
+    known
 }
 
 #[test]
@@ -142,16 +173,8 @@ fn a_group_is_judged_position_by_position() {
         (partition("elsewhere", 0), committed(12, "")),
     ]);
     let there = GroupOffsets::from([(partition("dr.orders", 1), committed(5, "somebody"))]);
-    let (topics, ours, opposite) = (topics(), Tag::of("here"), Tag::of("there"));
-    let terms = Terms {
-        topics: &topics,
-        ours: &ours,
-        opposite: &opposite,
-        is_fresh: true,
-        is_refresh_due: false,
-        is_bare: false,
-    };
-    let judgement = judge(&source, Some(&there), &OneMap::new(), terms);
+    let scene = Scene::new();
+    let judgement = judge(&source, Some(&there), &scene.maps, scene.terms());
     let states: Vec<State> = judgement.standings.values().map(|standing| standing.state).collect();
     assert_eq!(states, [State::Pending, State::Conflict, State::Pending], "not mirrored ones are left out");
     let commits: Vec<_> = judgement.commits.iter().map(|commit| (&commit.partition, commit.offset)).collect();
@@ -160,18 +183,13 @@ fn a_group_is_judged_position_by_position() {
 
 #[tokio::test]
 async fn groups_with_something_to_write_come_first() {
-    let (topics, ours, opposite, maps) = (topics(), Tag::of("here"), Tag::of("there"), OneMap::new());
-    let hour = Duration::from_hours(1);
-    let common = Common { topics: &topics, maps: &maps, ours: &ours, opposite: &opposite, refresh_after: hour };
+    let scene = Scene::new();
+    let common = scene.common();
     let now = Instant::now();
     let mut memory = Memory::default();
     for (group, offset) in [("a-same", 12), ("b-moved", 13), ("c-active", 13), ("d-share", 13)] {
         let kind = if group == "d-share" { GroupKind::Share } else { GroupKind::Classic };
-        let mut known = Known::new(name(group), kind, now);
-        known.absorb(GroupOffsets::from([(partition("orders", 0), committed(offset, ""))]), now);
-        known.on_target = Some(GroupOffsets::from([(partition("dr.orders", 0), committed(2, "causeway/1 here"))]));
-        (known.looked_at, known.refreshed_at) = (Some(now), Some(now));
-        memory.groups.insert(name(group), known);
+        memory.groups.insert(name(group), known_at(group, kind, offset, now));
     }
     memory.active.insert(BrokerId(1), [name("c-active")].into());
     assert_eq!(memory.due(&common, now), [name("b-moved")]);
@@ -244,16 +262,11 @@ impl Maps for NoMap {
 
 #[tokio::test]
 async fn what_is_settled_is_judged_again_when_something_is_heard() {
-    let (topics, ours, opposite, maps) = (topics(), Tag::of("here"), Tag::of("there"), OneMap::new());
-    let hour = Duration::from_hours(1);
-    let common = Common { topics: &topics, maps: &maps, ours: &ours, opposite: &opposite, refresh_after: hour };
+    let scene = Scene::new();
+    let common = scene.common();
     let now = Instant::now();
-    let mut known = Known::new(name("app"), GroupKind::Classic, now);
-    known.absorb(GroupOffsets::from([(partition("orders", 0), committed(12, ""))]), now);
-    known.on_target = Some(GroupOffsets::from([(partition("dr.orders", 0), committed(2, "causeway/1 here"))]));
-    (known.looked_at, known.refreshed_at) = (Some(now), Some(now));
     let mut memory = Memory::default();
-    memory.groups.insert(name("app"), known);
+    memory.groups.insert(name("app"), known_at("app", GroupKind::Classic, 12, now));
     let state = |memory: &Memory| memory.groups[&name("app")].standings[&partition("orders", 0)].state;
     assert!(memory.due(&common, now).is_empty());
     assert_eq!(state(&memory), State::Synced);
@@ -278,19 +291,11 @@ async fn what_is_settled_is_judged_again_when_something_is_heard() {
 
 #[test]
 fn only_what_waits_for_nothing_is_settled() {
-    let (topics, ours, opposite, maps) = (topics(), Tag::of("here"), Tag::of("there"), OneMap::new());
-    let terms = Terms {
-        topics: &topics,
-        ours: &ours,
-        opposite: &opposite,
-        is_fresh: true,
-        is_refresh_due: false,
-        is_bare: false,
-    };
+    let scene = Scene::new();
     let is_settled = |offset: i64, there: i64| {
         let source = GroupOffsets::from([(partition("orders", 0), committed(offset, ""))]);
         let there = GroupOffsets::from([(partition("dr.orders", 0), committed(there, "causeway/1 here"))]);
-        judge(&source, Some(&there), &maps, terms).is_settled
+        judge(&source, Some(&there), &scene.maps, scene.terms()).is_settled
     };
     assert!(is_settled(12, 2), "exactly there");
     assert!(!is_settled(12, 1), "to be written");

@@ -207,7 +207,7 @@ fn a_password_is_replaced_while_the_daemon_runs() {
     });
     let status = daemon.command(&["status"]);
     let said = String::from_utf8_lossy(&status.stdout).into_owned();
-    assert!(said.contains(USER) && !said.contains(PASSWORD), "{said}");
+    assert!(said.contains("log in refused") && said.contains(USER) && !said.contains(PASSWORD), "{said}");
     write_private(&password, NEXT);
     goes_on(&target, "password", &mut daemon);
     running.stop();

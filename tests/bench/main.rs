@@ -9,6 +9,8 @@
 //! Of offsets and groups: `fast-forward` (offsets a second, one partition and four), `fills` (20 commits a second and
 //! partition on 10 partitions, by markers; 10 by empty transactions), `groups` (10,000 groups on 200 topics, 500
 //! changes a second; `GROUPS`, `GROUP_TOPICS`, `GROUP_CHANGES`), `map` (5 million runs; no brokers).
+//!
+//! Of the clusters in memory: `emulator` (librdkafka writes and reads 4 GB; no brokers).
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -49,6 +51,7 @@ mod security;
 #[path = "../kafka/workload.rs"]
 mod workload;
 
+mod emulator;
 mod filler;
 mod map;
 mod measure;
@@ -72,7 +75,10 @@ fn main() {
     if is_wanted("map") {
         map::measure();
     }
-    if named == ["map"] {
+    if is_wanted("emulator") {
+        emulator::measure(4_000_000 / share);
+    }
+    if !named.is_empty() && named.iter().all(|name| ["map", "emulator"].contains(name)) {
         return;
     }
     let start = || Cluster::start(Options { jvm: JVM.map(str::to_owned).to_vec(), ..Options::new(KAFKA_4) });

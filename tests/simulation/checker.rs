@@ -10,11 +10,12 @@ use bytes::Bytes;
 use causeway::cluster::{Cluster, ConfigEntry, Isolation};
 use causeway::emulator;
 use causeway::types::{ClusterName, SourceOffset, TargetOffset, TopicPartition, Translation};
-use causeway::wire::Settings;
+use causeway::wire::{Client, Settings};
 use kafka_protocol::records::{Compression, Record, RecordBatchDecoder};
 
 use crate::clusters;
 use crate::daemon::Daemon;
+use crate::readers;
 
 /// A record as a consumer sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,15 +37,18 @@ impl Seen {
 pub struct Checker {
     source: Cluster,
     target: Cluster,
+    /// The same two, for plain requests.
+    clients: [Client; 2],
 }
 
 impl Checker {
     pub fn new(source: &emulator::Cluster, target: &emulator::Cluster) -> Self {
+        let settings = || Settings::plain(vec!["any:9092".to_owned()], "app-checker");
         let open = |cluster, name: &str| {
-            let settings = Settings::plain(vec!["any:9092".to_owned()], "app-checker");
-            clusters::cluster(cluster, &ClusterName::new(name).unwrap(), "app-checker", settings)
+            clusters::cluster(cluster, &ClusterName::new(name).unwrap(), "app-checker", settings())
         };
-        Self { source: open(source, "a"), target: open(target, "b") }
+        let clients = [source, target].map(|cluster| clusters::client(cluster, "app-checker", settings()));
+        Self { source: open(source, "a"), target: open(target, "b"), clients }
     }
 
     /// What is wrong; empty: all that is at the source is on the target, once, in order, and found by the map.
@@ -70,11 +74,24 @@ impl Checker {
                 }
             }
         }
+        if found.is_empty() {
+            match (readers::positions(&self.clients[0]).await, readers::positions(&self.clients[1]).await) {
+                (Ok(at_source), Ok(at_target)) => {
+                    found.extend(readers::differences(partition, (&source, &at_source), (&target, &at_target)));
+                }
+                (Err(error), _) | (_, Err(error)) => found.push(error),
+            }
+        }
         if found.is_empty() && self.is_history_held(partition).await {
             found.push("all is there, and retention is still switched off".to_owned());
         }
         found.truncate(3);
         found.iter().map(|difference| format!("{partition}: {difference}")).collect()
+    }
+
+    /// How many positions groups have at the source.
+    pub async fn positions_at_source(&self) -> Result<usize, String> {
+        readers::positions(&self.clients[0]).await.map(|positions| positions.len())
     }
 
     /// Whether the mirror topic keeps everything for ever, which it is to do only while its history arrives.

@@ -26,6 +26,7 @@ mod entropy;
 mod group;
 #[cfg(feature = "test-hazards")]
 mod planted;
+mod readers;
 mod runner;
 mod state_log;
 mod workload;
@@ -53,10 +54,11 @@ fn nothing_is_lost_doubled_or_out_of_order() {
     let simulated: u64 = done.iter().map(|summary| summary.took_ms).sum();
     let partitions: usize = done.iter().map(|summary| summary.partitions).sum();
     let identical: usize = done.iter().map(|summary| summary.identical).sum();
+    let positions: usize = done.iter().map(|summary| summary.positions).sum();
     let faults: usize = done.iter().map(|summary| summary.story.len()).sum();
     eprintln!(
-        "{} seeds, {} hours of simulated time in {:?}, {records} records, {faults} faults, {identical} of {partitions} \
-         partitions with the same offsets",
+        "{} seeds, {} hours of simulated time in {:?}, {records} records, {positions} positions of groups, {faults} \
+         faults, {identical} of {partitions} partitions with the same offsets",
         done.len(),
         simulated / 3_600_000,
         begin.elapsed()

@@ -21,6 +21,7 @@ use crate::daemon::{Daemon, Surroundings};
 use crate::dice::Dice;
 use crate::entropy;
 use crate::group::Group;
+use crate::readers::Readers;
 use crate::state_log::StateLog;
 use crate::workload::{self, Application};
 
@@ -36,6 +37,8 @@ pub struct Planted {
 pub struct Summary {
     /// How many records were compared.
     pub records: usize,
+    /// Positions of groups that would go on at the same record.
+    pub positions: usize,
     /// How many partitions they are in.
     pub partitions: usize,
     /// Those whose offsets are the same on both sides.
@@ -100,32 +103,36 @@ async fn simulate(seed: u64, planted: &Planted) -> Result<Summary, String> {
     let is_old = dice.is(4);
     let application = Application::new(&source, clock, dice.fork(), is_old);
     let writing = tokio::spawn(application.run(dice.between(100, 800)));
+    let reading = tokio::spawn(Readers::new(&source, dice.fork()).run());
     let mut chaos = Chaos::new(&around, dice.fork(), base, is_old);
     let (length, pause_ms) = (dice.pause(4_000, 13_000), dice.between(300, 2_500));
     tokio::time::sleep(Duration::from_secs(2)).await;
     chaos.rage(&mut daemons, length, pause_ms).await;
     chaos.heal(&mut daemons);
     writing.abort();
+    reading.abort();
     let verdict = judge(&around, &daemons, &chaos.reborn).await;
     for daemon in &daemons {
         daemon.life.kill();
     }
     let story = chaos.story;
     let tell = |found: Vec<String>| format!("offsets = {}, {found:#?}, after {story:#?}", around.offsets);
-    let (records, identical) = verdict.map_err(tell)?;
+    let Agreement { records, positions, identical } = verdict.map_err(tell)?;
     source.close().await;
     target.close().await;
     let took_ms = begin.elapsed().as_millis().try_into().unwrap();
-    Ok(Summary { records, partitions: workload::partitions().len(), identical, took_ms, story })
+    Ok(Summary { records, positions, partitions: workload::partitions().len(), identical, took_ms, story })
 }
 
-/// Waits until both sides agree. How many records there are, and how many partitions have the same offsets on both
-/// sides. A topic that was deleted and created again waits for a person, who is told why.
-async fn judge(
-    around: &Surroundings,
-    daemons: &[Daemon],
-    reborn: &BTreeSet<&str>,
-) -> Result<(usize, usize), Vec<String>> {
+/// What both sides agree on in the end.
+struct Agreement {
+    records: usize,
+    positions: usize,
+    identical: usize,
+}
+
+/// Waits until both sides agree. A topic that was deleted and created again waits for a person, who is told why.
+async fn judge(around: &Surroundings, daemons: &[Daemon], reborn: &BTreeSet<&str>) -> Result<Agreement, Vec<String>> {
     let checker = Checker::new(&around.source, &around.target);
     let deadline = Instant::now() + RECOVERY;
     // An open transaction of the application ends by its time-out.
@@ -167,7 +174,8 @@ async fn judge(
         records += count;
         identical += usize::from(is_identical);
     }
-    Ok((records, identical))
+    let positions = checker.positions_at_source().await.map_err(|error| vec![error])?;
+    Ok(Agreement { records, positions, identical })
 }
 
 /// Whether a topic stopped, or this partition of it, because it is not the one that it was.

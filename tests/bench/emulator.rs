@@ -1,0 +1,124 @@
+//! How much the clusters in memory move: librdkafka writes to one and reads from it, all in this process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use causeway::emulator::{Cluster, Settings};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+const TOPIC: &str = "bench";
+const PARTITIONS: i32 = 4;
+const RECORD_BYTES: usize = 1 << 10;
+/// What one partition keeps, in bytes.
+const RETENTION: &str = "67108864";
+const THREADS: &str = "in-memory kafka";
+
+/// Writes so many records, then reads what is kept, then does both at once.
+pub fn measure(records: u64) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name(THREADS)
+        .enable_all()
+        .build()
+        .expect("threads");
+    let settings = Settings {
+        broker_settings: BTreeMap::from([("log.retention.check.interval.ms".to_owned(), "1000".to_owned())]),
+        ..Settings::new("bench")
+    };
+    let cluster = runtime.block_on(Cluster::start(settings)).expect("a cluster");
+    let configs = [("retention.bytes", RETENTION), ("segment.bytes", "16777216")];
+    cluster.create_topic(TOPIC, PARTITIONS, 1, &configs).expect("a topic");
+    let bootstrap = cluster.bootstrap();
+    println!("in memory, {RECORD_BYTES} bytes a record, {PARTITIONS} partitions, two threads:");
+    told("written", || write(&bootstrap, records));
+    told("read", || read(&bootstrap, Offset::Beginning, kept(&cluster)));
+    told("written and read at once", || {
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(|| read(&bootstrap, Offset::End, records / 2));
+            // Whoever reads from the end has to be there first.
+            std::thread::sleep(Duration::from_secs(2));
+            write(&bootstrap, records) + reading.join().expect("it reads")
+        })
+    });
+    println!("  {} MB are kept in the end", cluster.bytes_held() / 1_000_000);
+    runtime.block_on(cluster.close());
+}
+
+/// Tells how fast that many bytes moved, and what of it the cluster's own threads needed.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn told(what: &str, work: impl FnOnce() -> u64) {
+    let (begin, before) = (Instant::now(), cpu_seconds());
+    let megabytes = work() as f64 / 1e6;
+    let (seconds, used) = (begin.elapsed().as_secs_f64(), cpu_seconds() - before);
+    println!(
+        "  {what}: {megabytes:.0} MB in {seconds:.1} s, {:.0} MB/s; the cluster used {:.2} CPU s a GB",
+        megabytes / seconds,
+        used / (megabytes / 1e3)
+    );
+}
+
+fn client(bootstrap: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap);
+    config
+}
+
+/// Gives the bytes of the values.
+fn write(bootstrap: &str, records: u64) -> u64 {
+    let producer: BaseProducer = client(bootstrap)
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "5")
+        .set("batch.size", "1000000")
+        .set("queue.buffering.max.messages", "100000")
+        .create()
+        .expect("a producer");
+    let value = [b'v'; RECORD_BYTES];
+    for number in 0..records {
+        let partition = i32::try_from(number / 1_000 % 4).unwrap();
+        while producer.send(BaseRecord::<(), [u8]>::to(TOPIC).partition(partition).payload(&value[..])).is_err() {
+            producer.poll(Duration::from_millis(5));
+        }
+        if number.is_multiple_of(1_000) {
+            producer.poll(Duration::ZERO);
+        }
+    }
+    producer.flush(Duration::from_mins(5)).expect("all is delivered");
+    records * RECORD_BYTES as u64
+}
+
+/// Reads so many records. Gives the bytes of their values.
+fn read(bootstrap: &str, from: Offset, records: u64) -> u64 {
+    let consumer: BaseConsumer =
+        client(bootstrap).set("group.id", "bench").set("fetch.message.max.bytes", "4000000").create().expect("one");
+    let mut places = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        places.add_partition_offset(TOPIC, partition, from).expect("a place");
+    }
+    consumer.assign(&places).expect("an assignment");
+    for _ in 0..records {
+        consumer.poll(Duration::from_mins(1)).expect("a record in time").expect("no error");
+    }
+    records * RECORD_BYTES as u64
+}
+
+/// How many records the logs hold.
+fn kept(cluster: &Cluster) -> u64 {
+    let views = (0..PARTITIONS).filter_map(|index| cluster.partition(TOPIC, index));
+    views.map(|view| u64::try_from(view.log_end - view.log_start).unwrap()).sum()
+}
+
+/// What the cluster's threads have used so far. Linux counts in hundredths of a second.
+fn cpu_seconds() -> f64 {
+    let tasks = fs::read_dir("/proc/self/task").expect("Linux");
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let of_cluster = stats.filter(|stat| stat.contains(&format!("({THREADS})")));
+    let ticks = of_cluster.map(|stat| {
+        let fields: Vec<f64> =
+            stat.rsplit(')').next().unwrap().split_whitespace().map(|field| field.parse().unwrap_or(0.0)).collect();
+        fields[11] + fields[12]
+    });
+    ticks.sum::<f64>() / 100.0
+}

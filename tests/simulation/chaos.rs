@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use causeway::emulator::{Action, Cluster, Line, Restart, Rule};
+use causeway::types::TopicPartition;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::ApiKey;
 
@@ -50,6 +51,8 @@ pub struct Chaos {
     is_reborn: bool,
     /// Which were.
     pub reborn: BTreeSet<&'static str>,
+    /// Partitions of which the target lost what it had.
+    pub cut: BTreeSet<TopicPartition>,
 }
 
 const TARGET_APIS: [ApiKey; 10] = [
@@ -90,6 +93,7 @@ impl Chaos {
             is_unclean,
             is_reborn,
             reborn: BTreeSet::new(),
+            cut: BTreeSet::new(),
         }
     }
 
@@ -271,6 +275,9 @@ impl Chaos {
             let before = end();
             let is_moved = target.move_leader(topic, index, broker, true);
             self.story.push(format!("{partition} uncleanly to {broker}: {is_moved}, {before} to {}", end()));
+            if end() < before {
+                self.cut.insert(partition);
+            }
         }
         target.set_following(broker, true);
     }

@@ -18,7 +18,7 @@ use crate::clusters;
 use crate::dice::Dice;
 use crate::workload;
 
-const GROUPS: [&str; 3] = ["billing", "audit", "search"];
+const GROUPS: [&str; 2] = ["billing", "audit"];
 
 /// Applications that read at the source.
 pub struct Readers {

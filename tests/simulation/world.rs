@@ -4,7 +4,6 @@
 //! Promises: the same seed gives the same run; a run that does not come to an end by itself is a failure, too.
 //! Does not know: which seeds are worth running.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use causeway::emulator::{Clock, Line};
@@ -105,13 +104,13 @@ async fn simulate(seed: u64, planted: &Planted) -> Result<Summary, String> {
     let writing = tokio::spawn(application.run(dice.between(100, 800)));
     let reading = tokio::spawn(Readers::new(&source, dice.fork()).run());
     let mut chaos = Chaos::new(&around, dice.fork(), base, is_old);
-    let (length, pause_ms) = (dice.pause(4_000, 13_000), dice.between(300, 2_500));
+    let (length, pause_ms) = (dice.pause(4_000, 9_500), dice.between(300, 2_000));
     tokio::time::sleep(Duration::from_secs(2)).await;
     chaos.rage(&mut daemons, length, pause_ms).await;
     chaos.heal(&mut daemons);
     writing.abort();
     reading.abort();
-    let verdict = judge(&around, &daemons, &chaos.reborn).await;
+    let verdict = judge(&around, &daemons, &chaos).await;
     for daemon in &daemons {
         daemon.life.kill();
     }
@@ -131,8 +130,8 @@ struct Agreement {
     identical: usize,
 }
 
-/// Waits until both sides agree. A topic that was deleted and created again waits for a person, who is told why.
-async fn judge(around: &Surroundings, daemons: &[Daemon], reborn: &BTreeSet<&str>) -> Result<Agreement, Vec<String>> {
+/// Waits until both sides agree. What can't go on by itself waits for a person, who is told why.
+async fn judge(around: &Surroundings, daemons: &[Daemon], chaos: &Chaos) -> Result<Agreement, Vec<String>> {
     let checker = Checker::new(&around.source, &around.target);
     let deadline = Instant::now() + RECOVERY;
     // An open transaction of the application ends by its time-out.
@@ -142,13 +141,12 @@ async fn judge(around: &Surroundings, daemons: &[Daemon], reborn: &BTreeSet<&str
         let mut found = Vec::new();
         let mut left = Vec::new();
         for partition in open {
-            if reborn.contains(partition.topic.as_str())
-                && daemons.iter().any(|one| is_of_another_life(one, &partition))
-            {
+            let excuses = excuses(chaos, &partition);
+            if daemons.iter().any(|daemon| is_stopped_for(daemon, &partition, excuses)) {
                 continue;
             }
             let differences = checker.differences(&partition, daemons).await;
-            let is_to_agree = !differences.is_empty() && !reborn.contains(partition.topic.as_str());
+            let is_to_agree = !differences.is_empty() && excuses.is_empty();
             let contradictions = if is_to_agree { checker.contradictions(&partition).await } else { Vec::new() };
             if !contradictions.is_empty() {
                 return Err(contradictions);
@@ -178,13 +176,23 @@ async fn judge(around: &Surroundings, daemons: &[Daemon], reborn: &BTreeSet<&str
     Ok(Agreement { records, positions, identical })
 }
 
-/// Whether a topic stopped, or this partition of it, because it is not the one that it was.
-fn is_of_another_life(daemon: &Daemon, partition: &TopicPartition) -> bool {
+/// For which reasons a partition may wait for a person after what was done to it. A new life of a topic is not the old
+/// one; and where the target lost records while appends were on their way, nothing tells what it took instead.
+fn excuses(chaos: &Chaos, partition: &TopicPartition) -> &'static [&'static str] {
+    match (chaos.reborn.contains(partition.topic.as_str()), chaos.cut.contains(partition)) {
+        (false, false) => &[],
+        (true, false) => &["source_recreated", "target_recreated"],
+        (false, true) => &["foreign_write"],
+        (true, true) => &["source_recreated", "target_recreated", "foreign_write"],
+    }
+}
+
+/// Whether a topic stopped, or this partition of it, for one of these reasons.
+fn is_stopped_for(daemon: &Daemon, partition: &TopicPartition, reasons: &[&str]) -> bool {
     let of_partition = daemon.registry.get(&Daemon::link(), partition).and_then(|live| live.snapshot().status.stop);
     let record = daemon.store().and_then(|store| store.view().topic(&Daemon::link(), &partition.topic));
     let of_topic = record.and_then(|record| record.stop);
-    let is_that = |stop: &StopRecord| ["source_recreated", "target_recreated"].contains(&stop.reason.as_str());
-    of_partition.iter().chain(&of_topic).any(is_that)
+    of_partition.iter().chain(&of_topic).any(|stop: &StopRecord| reasons.contains(&stop.reason.as_str()))
 }
 
 fn status(daemon: &Daemon, partition: &TopicPartition) -> Option<String> {

@@ -32,6 +32,7 @@ pub(super) fn greeting(stage: &Stage, settings: Settings, plans: &[Plan]) -> Str
     let (source, target, page) = (stage.source.bootstrap(), stage.target.bootstrap(), stage.page);
     let first = plans.first().map_or("", |plan| plan.name.as_str());
     let api = format!("--api http://127.0.0.1:{page}");
+    let program = program();
     let mut text = String::new();
     let _ = writeln!(text, "Two Kafka clusters in this process, and a link between them (seed {}).\n", settings.seed);
     let _ = writeln!(text, "  source cluster   {source}");
@@ -42,11 +43,17 @@ pub(super) fn greeting(stage: &Stage, settings: Settings, plans: &[Plan]) -> Str
         let _ = writeln!(text, "  {:<16} {}", plan.name, plan.kind.words());
     }
     let _ = writeln!(text, "\nTry in another terminal:");
-    let _ = writeln!(text, "  causeway status {api}");
-    let _ = writeln!(text, "  causeway translate --topic {first} --partition 0 --offset 100 {api}");
+    let _ = writeln!(text, "  {program} status {api}");
+    let _ = writeln!(text, "  {program} translate --topic {first} --partition 0 --offset 100 {api}");
     let _ = writeln!(text, "  kcat -C -b {target} -t {first} -o -5 -e -q");
     let _ = writeln!(text, "\nCtrl-C ends it.\n");
     text
+}
+
+/// As this program was called: a newcomer's is in the folder where it was built, and no shell finds it by name.
+fn program() -> String {
+    let called = std::env::args_os().next();
+    called.map_or_else(|| "causeway".to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 /// A line of progress every two seconds.

@@ -94,7 +94,8 @@ impl Running {
         let text = format!(
             "[daemon]\nid = \"{}\"\ngroup = \"sim\"\n[cluster.a]\nbootstrap.servers = \"a:9092\"\n\
              [cluster.b]\nbootstrap.servers = \"b:9092\"\n[link.{LINK}]\nsource = \"a\"\ntarget = \"b\"\n\
-             offsets = \"{}\"\n[[link.{LINK}.topics]]\nmatch = \".*\"\n[[link.{LINK}.groups]]\nmatch = \".*\"\n[link.{LINK}.sync]\ninterval = \"1s\"\n",
+             offsets = \"{}\"\n[[link.{LINK}.topics]]\nmatch = \".*\"\n\
+             [[link.{LINK}.groups]]\nmatch = \".*\"\n[link.{LINK}.sync]\ninterval = \"1s\"\n",
             self.id, self.around.offsets
         );
         Config::parse(&text, Path::new("simulation.toml")).unwrap()

@@ -80,6 +80,7 @@ pub async fn run(settings: Settings, tell: &mut dyn FnMut(String)) -> Result<(),
     for plan in &plans {
         plan.create(&stage.source).map_err(DemoError::Workload)?;
     }
+    workload::create_state_topic(&stage.target).map_err(DemoError::Workload)?;
     let config = Config::parse(&tell::configuration(&stage), Path::new("demo.toml"))?;
     tell(tell::greeting(&stage, settings, &plans));
     let tasks = TaskGroup::new();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Interval, interval_at};
 
-use super::workload::{Plan, Work};
+use super::workload::{GROUP, Plan, Work};
 use super::{Settings, Stage};
 use crate::api::json::{Link, LinkState};
 
@@ -18,7 +18,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// The file that a user would write.
 pub(super) fn configuration(stage: &Stage) -> String {
     format!(
-        "[daemon]\nid = \"demo\"\ngroup = \"demo\"\nlisten = \"127.0.0.1:{}\"\n\n\
+        "[daemon]\nid = \"demo\"\ngroup = \"{GROUP}\"\nlisten = \"127.0.0.1:{}\"\n\n\
          [cluster.source]\nbootstrap.servers = \"{}\"\n\n[cluster.target]\nbootstrap.servers = \"{}\"\n\n\
          [link.demo]\nsource = \"source\"\ntarget = \"target\"\n\n[[link.demo.topics]]\nmatch = \".*\"\n",
         stage.page,

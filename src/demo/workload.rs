@@ -17,6 +17,8 @@ use super::Settings;
 use crate::emulator::{self, Cluster};
 use crate::tasks::TaskGroup;
 
+/// The daemon's group.
+pub(super) const GROUP: &str = "demo";
 /// How often something is written.
 const TICK: Duration = Duration::from_millis(100);
 const TICKS_PER_SECOND: u32 = 10;
@@ -88,6 +90,13 @@ pub(super) fn plans(count: u16) -> Vec<Plan> {
         Plan { name, kind }
     };
     (0..count).zip(kinds.into_iter().cycle()).map(plan).collect()
+}
+
+/// Makes the topic for the daemon's state, with segments as small as those of the other topics: the daemon's own are
+/// closed, and so compacted, once an hour only.
+pub(super) fn create_state_topic(target: &Cluster) -> Result<(), String> {
+    let name = crate::store::state_topic(GROUP).map_err(|error| error.to_string())?;
+    target.create_topic(name.as_str(), crate::store::SHARDS, 1, &[("cleanup.policy", "compact")]).map(|_| ())
 }
 
 /// A cluster that holds little, however long it runs.

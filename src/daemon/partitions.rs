@@ -77,8 +77,9 @@ impl Shown<'_> {
         };
         let position = (Some(record.source_position), Some(record.target_position));
         // Who works on it tells the group of it. Outside the group, what was told last gets old.
-        let status = if self.store.is_ready() { record.status.clone() } else { record.status.aged(wall_clock_ms()) };
-        let mut shown = related(partition(index, position, &status), record.offsets.as_ref());
+        let aged = (!self.store.is_ready()).then(|| record.status.aged(wall_clock_ms()));
+        let status = aged.as_ref().unwrap_or(&record.status);
+        let mut shown = related(partition(index, position, status), record.offsets.as_ref());
         shown.map_start = record.map_start.map(|(source, _)| source);
         if is_paused && shown.state != json::PartitionState::Stopped {
             shown.state = json::PartitionState::Paused;

@@ -210,7 +210,7 @@ impl Inner {
 
     fn retention_left_ms(&self) -> Option<u64> {
         let own = self.retention_left.map(|(left, at)| left.saturating_sub(millis_since(at)));
-        own.or_else(|| self.remembered().filter(|_| self.contact_age_ms().is_none())?.retention_left_ms)
+        own.or_else(|| self.remembered()?.retention_left_ms)
     }
 
     /// Takes over what was stored of the source: it may be away for long yet, and that was known before.
@@ -218,9 +218,10 @@ impl Inner {
         self.remembered = Some(status.clone());
     }
 
-    /// What is remembered, as old as it is by now.
+    /// What is remembered, as old as it is by now, until the source has answered us.
     fn remembered(&self) -> Option<StatusRecord> {
-        Some(self.remembered.as_ref()?.aged(crate::tasks::wall_clock_ms()))
+        let remembered = self.remembered.as_ref().filter(|_| self.contact_age_ms().is_none())?;
+        Some(remembered.aged(crate::tasks::wall_clock_ms()))
     }
 
     /// Names the producer whose open transaction begins at `at`, if readers are still held back there.

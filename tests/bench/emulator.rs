@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 
 use causeway::emulator::{Cluster, Settings};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::filler::send;
+use crate::process::cpu_seconds_in;
 
 const TOPIC: &str = "bench";
 const PARTITIONS: i32 = 4;
@@ -40,12 +43,14 @@ pub fn measure(records: u64) {
     told("written", || write(&bootstrap, records));
     // What is too much goes with the next look at retention.
     std::thread::sleep(RETENTION_LOOK * 3);
-    told("read", || read(&bootstrap, Offset::Beginning, kept(&cluster)));
+    let views = || (0..PARTITIONS).filter_map(|index| cluster.partition(TOPIC, index));
+    let starts: Vec<i64> = views().map(|view| view.log_start).collect();
+    let ends: Vec<i64> = views().map(|view| view.log_end).collect();
+    let kept = u64::try_from(ends.iter().sum::<i64>() - starts.iter().sum::<i64>()).unwrap();
+    told("read", || read(&bootstrap, &starts, kept));
     told("written and read at once", || {
         std::thread::scope(|scope| {
-            let reading = scope.spawn(|| read(&bootstrap, Offset::End, records / 2));
-            // Whoever reads from the end has to be there first.
-            std::thread::sleep(Duration::from_secs(2));
+            let reading = scope.spawn(|| read(&bootstrap, &ends, records / 2));
             write(&bootstrap, records) + reading.join().expect("it reads")
         })
     });
@@ -83,10 +88,8 @@ fn write(bootstrap: &str, records: u64) -> u64 {
         .expect("a producer");
     let value = [b'v'; RECORD_BYTES];
     for number in 0..records {
-        let partition = i32::try_from(number / 1_000 % 4).unwrap();
-        while producer.send(BaseRecord::<(), [u8]>::to(TOPIC).partition(partition).payload(&value[..])).is_err() {
-            producer.poll(Duration::from_millis(5));
-        }
+        let turn = i32::try_from(number / 1_000).unwrap();
+        send(&producer, TOPIC, turn % PARTITIONS, &value);
         if number.is_multiple_of(1_000) {
             producer.poll(Duration::ZERO);
         }
@@ -95,13 +98,13 @@ fn write(bootstrap: &str, records: u64) -> u64 {
     records * RECORD_BYTES as u64
 }
 
-/// Reads so many records. Gives the bytes of their values.
-fn read(bootstrap: &str, from: Offset, records: u64) -> u64 {
+/// Reads so many records, each partition from its offset on. Gives the bytes of their values.
+fn read(bootstrap: &str, from: &[i64], records: u64) -> u64 {
     let consumer: BaseConsumer =
         client(bootstrap).set("group.id", "bench").set("fetch.message.max.bytes", "4000000").create().expect("one");
     let mut places = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        places.add_partition_offset(TOPIC, partition, from).expect("a place");
+    for (partition, from) in (0..).zip(from) {
+        places.add_partition_offset(TOPIC, partition, Offset::Offset(*from)).expect("a place");
     }
     consumer.assign(&places).expect("an assignment");
     let mut left = records;
@@ -119,21 +122,10 @@ fn read(bootstrap: &str, from: Offset, records: u64) -> u64 {
     records * RECORD_BYTES as u64
 }
 
-/// How many records the logs hold.
-fn kept(cluster: &Cluster) -> u64 {
-    let views = (0..PARTITIONS).filter_map(|index| cluster.partition(TOPIC, index));
-    views.map(|view| u64::try_from(view.log_end - view.log_start).unwrap()).sum()
-}
-
-/// What the cluster's threads have used so far. Linux counts in hundredths of a second.
+/// What the cluster's threads have used so far.
 fn cpu_seconds() -> f64 {
     let tasks = fs::read_dir("/proc/self/task").expect("Linux");
     let stats = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
     let of_cluster = stats.filter(|stat| stat.contains(&format!("({THREADS})")));
-    let ticks = of_cluster.map(|stat| {
-        let fields: Vec<f64> =
-            stat.rsplit(')').next().unwrap().split_whitespace().map(|field| field.parse().unwrap_or(0.0)).collect();
-        fields[11] + fields[12]
-    });
-    ticks.sum::<f64>() / 100.0
+    of_cluster.filter_map(|stat| cpu_seconds_in(&stat)).sum()
 }

@@ -32,7 +32,8 @@ fn producer(bootstrap: &str, per_batch: u32) -> BaseProducer {
         .expect("a producer")
 }
 
-fn send(producer: &BaseProducer, topic: &str, partition: i32, value: &[u8]) {
+/// Hands in a record, and waits while too many are under way.
+pub fn send(producer: &BaseProducer, topic: &str, partition: i32, value: &[u8]) {
     loop {
         let record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).payload(value);
         match producer.send(record) {

@@ -5,12 +5,12 @@
 //! Does not know: what goes over it.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::process::free_port;
+use crate::process::listen;
 
 /// A running line. Dropping it closes everything.
 pub struct Line {
@@ -35,8 +35,7 @@ struct Connection {
 impl Line {
     /// Listens on a free port and leads to `port`, where nobody need listen yet.
     pub fn start(to: u16) -> Self {
-        let port = free_port();
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
+        let (listener, port) = listen();
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
         std::thread::spawn(move || {

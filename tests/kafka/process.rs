@@ -103,15 +103,20 @@ pub struct Usage {
 /// Linux counts processor time in hundredths of a second for all programs, whatever the kernel's own clock.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-fn usage_of(id: u32) -> Option<Usage> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+/// User and system time in the `stat` of a process or a thread.
+pub fn cpu_seconds_in(stat: &str) -> Option<f64> {
     // The name may contain blanks, and ends with the last parenthesis; user and system time are fields 14 and 15.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = fields.get(11)?.parse::<u32>().ok()? + fields.get(12)?.parse::<u32>().ok()?;
+    Some(f64::from(ticks) / TICKS_PER_SECOND)
+}
+
+fn usage_of(id: u32) -> Option<Usage> {
+    let cpu_seconds = cpu_seconds_in(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)?;
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = peak.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(Usage { cpu_seconds: f64::from(ticks) / TICKS_PER_SECOND, resident_bytes_peak: kilobytes * 1024 })
+    Some(Usage { cpu_seconds, resident_bytes_peak: kilobytes * 1024 })
 }
 
 impl Drop for Process {
@@ -139,16 +144,28 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<
     }
 }
 
-/// A TCP port of the loopback address that nobody listens on. It lies below the range from which the system takes
-/// the local ports of outgoing connections, so that a broker finds its port free again after a restart.
+/// A TCP port of the loopback address that nobody listens on, for a process that will. Who listens here and now takes
+/// [`listen`].
 pub fn free_port() -> u16 {
+    listen().1
+}
+
+/// Listens on a port of the loopback address. It lies below the range from which the system takes the local ports of
+/// outgoing connections, so that a broker finds its port free again after a restart.
+///
+/// A port that was free when it was looked at is not free at once: a child that another thread is starting holds a
+/// copy of the listener until it has become another program.
+pub fn listen() -> (TcpListener, u16) {
     static GIVEN: OnceLock<Mutex<HashSet<u16>>> = OnceLock::new();
     let mut given = GIVEN.get_or_init(Mutex::default).lock().unwrap();
     loop {
         let port = rand::rng().random_range(12_000..32_000);
-        if !given.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if given.contains(&port) {
+            continue;
+        }
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
             given.insert(port);
-            return port;
+            return (listener, port);
         }
     }
 }

@@ -6,12 +6,12 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::process::free_port;
+use crate::process::listen;
 
 use crate::frame::{self, Seen};
 
@@ -54,8 +54,7 @@ struct Faults {
 impl Relay {
     /// Listens on a free port and forwards to `broker`.
     pub fn start(broker: SocketAddr) -> Self {
-        let port = free_port();
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
+        let (listener, port) = listen();
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
         std::thread::spawn(move || {

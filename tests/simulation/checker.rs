@@ -15,7 +15,7 @@ use kafka_protocol::records::{Compression, Record, RecordBatchDecoder};
 
 use crate::clusters;
 use crate::daemon::Daemon;
-use crate::readers;
+use crate::readers::{self, Positions};
 
 /// A record as a consumer sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,12 @@ impl Checker {
     }
 
     /// What is wrong; empty: all that is at the source is on the target, once, in order, and found by the map.
-    pub async fn differences(&self, partition: &TopicPartition, daemons: &[Daemon]) -> Vec<String> {
+    pub async fn differences(
+        &self,
+        partition: &TopicPartition,
+        daemons: &[Daemon],
+        [at_source, at_target]: &[Positions; 2],
+    ) -> Vec<String> {
         let (source, target) = match (read(&self.source, partition).await, read(&self.target, partition).await) {
             (Ok(source), Ok(target)) => (source, target),
             (Err(error), _) | (_, Err(error)) => return vec![format!("{partition}: {error}")],
@@ -75,12 +80,7 @@ impl Checker {
             }
         }
         if found.is_empty() {
-            match (readers::positions(&self.clients[0]).await, readers::positions(&self.clients[1]).await) {
-                (Ok(at_source), Ok(at_target)) => {
-                    found.extend(readers::differences(partition, (&source, &at_source), (&target, &at_target)));
-                }
-                (Err(error), _) | (_, Err(error)) => found.push(error),
-            }
+            found.extend(readers::differences(partition, (&source, at_source), (&target, at_target)));
         }
         if found.is_empty() && self.is_history_held(partition).await {
             found.push("all is there, and retention is still switched off".to_owned());
@@ -89,9 +89,10 @@ impl Checker {
         found.iter().map(|difference| format!("{partition}: {difference}")).collect()
     }
 
-    /// How many positions groups have at the source.
-    pub async fn positions_at_source(&self) -> Result<usize, String> {
-        readers::positions(&self.clients[0]).await.map(|positions| positions.len())
+    /// The positions of groups, at the source and on the target.
+    pub async fn positions(&self) -> Result<[Positions; 2], String> {
+        let [source, target] = &self.clients;
+        Ok([readers::positions(source).await?, readers::positions(target).await?])
     }
 
     /// Whether the mirror topic keeps everything for ever, which it is to do only while its history arrives.

@@ -36,10 +36,10 @@ pub struct Planted {
 pub struct Summary {
     /// How many records were compared.
     pub records: usize,
-    /// Positions of groups that would go on at the same record.
-    pub positions: usize,
     /// How many partitions they are in.
     pub partitions: usize,
+    /// Positions that groups have in them at the source.
+    pub positions: usize,
     /// Those whose offsets are the same on both sides.
     pub identical: usize,
     /// How long it took, in simulated milliseconds.
@@ -140,13 +140,17 @@ async fn judge(around: &Surroundings, daemons: &[Daemon], chaos: &Chaos) -> Resu
     loop {
         let mut found = Vec::new();
         let mut left = Vec::new();
+        let positions = checker.positions().await;
         for partition in open {
-            let excuses = excuses(chaos, &partition);
-            if daemons.iter().any(|daemon| is_stopped_for(daemon, &partition, excuses)) {
+            if daemons.iter().any(|daemon| is_excused(chaos, daemon, &partition)) {
                 continue;
             }
-            let differences = checker.differences(&partition, daemons).await;
-            let is_to_agree = !differences.is_empty() && excuses.is_empty();
+            let differences = match &positions {
+                Ok(positions) => checker.differences(&partition, daemons, positions).await,
+                Err(error) => vec![error.clone()],
+            };
+            let is_harmed = chaos.reborn.contains(partition.topic.as_str()) || chaos.cut.contains(&partition);
+            let is_to_agree = !differences.is_empty() && !is_harmed;
             let contradictions = if is_to_agree { checker.contradictions(&partition).await } else { Vec::new() };
             if !contradictions.is_empty() {
                 return Err(contradictions);
@@ -172,27 +176,22 @@ async fn judge(around: &Surroundings, daemons: &[Daemon], chaos: &Chaos) -> Resu
         records += count;
         identical += usize::from(is_identical);
     }
-    let positions = checker.positions_at_source().await.map_err(|error| vec![error])?;
-    Ok(Agreement { records, positions, identical })
+    let [at_source, _] = checker.positions().await.map_err(|error| vec![error])?;
+    Ok(Agreement { records, positions: at_source.len(), identical })
 }
 
-/// For which reasons a partition may wait for a person after what was done to it. A new life of a topic is not the old
-/// one; and where the target lost records while appends were on their way, nothing tells what it took instead.
-fn excuses(chaos: &Chaos, partition: &TopicPartition) -> &'static [&'static str] {
-    match (chaos.reborn.contains(partition.topic.as_str()), chaos.cut.contains(partition)) {
-        (false, false) => &[],
-        (true, false) => &["source_recreated", "target_recreated"],
-        (false, true) => &["foreign_write"],
-        (true, true) => &["source_recreated", "target_recreated", "foreign_write"],
-    }
-}
-
-/// Whether a topic stopped, or this partition of it, for one of these reasons.
-fn is_stopped_for(daemon: &Daemon, partition: &TopicPartition, reasons: &[&str]) -> bool {
+/// Whether a topic, or this partition of it, waits for a person because of what was done to it. A new life of a topic
+/// is not the old one; and where the target lost records while appends were on their way, nothing tells what it took
+/// instead.
+fn is_excused(chaos: &Chaos, daemon: &Daemon, partition: &TopicPartition) -> bool {
     let of_partition = daemon.registry.get(&Daemon::link(), partition).and_then(|live| live.snapshot().status.stop);
     let record = daemon.store().and_then(|store| store.view().topic(&Daemon::link(), &partition.topic));
     let of_topic = record.and_then(|record| record.stop);
-    of_partition.iter().chain(&of_topic).any(|stop: &StopRecord| reasons.contains(&stop.reason.as_str()))
+    of_partition.iter().chain(&of_topic).any(|stop: &StopRecord| match stop.reason.as_str() {
+        "source_recreated" | "target_recreated" => chaos.reborn.contains(partition.topic.as_str()),
+        "foreign_write" => chaos.cut.contains(partition),
+        _ => false,
+    })
 }
 
 fn status(daemon: &Daemon, partition: &TopicPartition) -> Option<String> {

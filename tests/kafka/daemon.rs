@@ -19,7 +19,7 @@ use crate::process::{Process, Usage, free_port, scratch, tail_of, write_private}
 const BINARY: &str = env!("CARGO_BIN_EXE_causeway");
 const TOKEN: &str = "a-token-for-tests";
 /// A SIGTERM is answered within 10 s; the rest is for a busy machine.
-const STOP_LIMIT: Duration = Duration::from_secs(15);
+const STOP_LIMIT: Duration = Duration::from_mins(1);
 const READY_LIMIT: Duration = Duration::from_mins(3);
 
 /// A daemon that has been started. Dropping it kills it.

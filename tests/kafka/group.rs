@@ -14,7 +14,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use crate::process::wait_for;
 use crate::record::{Entry, Identity};
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// What was read of each partition, in order.
 pub type Read = BTreeMap<i32, Vec<(i64, Identity)>>;

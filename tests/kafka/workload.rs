@@ -140,6 +140,9 @@ impl Workload {
         config.set("enable.idempotence", (self.kind != Kind::Plain).to_string()).set("acks", "all");
         if matches!(self.kind, Kind::Transactional(_)) {
             config.set("transactional.id", format!("{}-{}", self.topic, self.name));
+            // A broker that is killed and comes back on a busy machine takes longer than the default of a minute. The
+            // coordinator would then end the transaction itself, and the producer were fenced for good.
+            config.set("transaction.timeout.ms", "600000");
         }
         for (name, value) in &self.client {
             config.set(name, value);

@@ -1,7 +1,5 @@
 //! What an operator sees and orders: HTTP, commands, exit codes.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::config::{Config, LINK};
@@ -101,7 +99,7 @@ fn a_wrong_file_is_refused_and_an_unreachable_cluster_is_named() {
 
     // `run` keeps trying, is ready all the same, and says what is wrong.
     let mut daemon = Daemon::start("nobody-1", &config);
-    wait_for("the problem in the status", Duration::from_secs(30), || {
+    wait_for("the problem in the status", RECOVERY, || {
         let (_, link) = daemon.get(&format!("/v1/links/{LINK}"))?;
         link["problems"].as_array().filter(|problems| !problems.is_empty()).map(|_| ())
     });

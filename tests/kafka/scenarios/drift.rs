@@ -1,7 +1,5 @@
 //! Settings that somebody changes on a mirror topic.
 
-use std::time::Duration;
-
 use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::judge::Judge;
@@ -10,10 +8,8 @@ use crate::workload::Workload;
 
 use super::{RECOVERY, Shared, shared};
 
-const MANY_ROUNDS: Duration = Duration::from_mins(1);
-
 fn wait_for_setting(on: &Shared, topic: &str, name: &str, value: &str) {
-    wait_for(&format!("{name}={value} on {topic}"), MANY_ROUNDS, || {
+    wait_for(&format!("{name}={value} on {topic}"), RECOVERY, || {
         (on.target.admin().config(topic, name).as_deref() == Some(value)).then_some(())
     });
 }

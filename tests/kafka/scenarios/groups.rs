@@ -19,8 +19,6 @@ use crate::workload::{Kind, Workload};
 
 use super::{RECOVERY, chance, rounds, shared};
 
-/// Positions are written every second.
-const SOON: Duration = Duration::from_mins(1);
 /// What our positions carry in their metadata.
 const TAG: &str = "causeway/1 ";
 
@@ -56,7 +54,7 @@ fn wait_synced(daemon: &Daemon, name: &str, positions: &BTreeMap<i32, i64>) -> B
         if is_there && field(&told, "committed_on_target") == field(&told, "target_offset") {
             return field(&told, "committed_on_target");
         }
-        assert!(begin.elapsed() < SOON, "{name} is not synced at {positions:?}: {told}\n{}", daemon.log());
+        assert!(begin.elapsed() < RECOVERY, "{name} is not synced at {positions:?}: {told}\n{}", daemon.log());
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -128,7 +126,7 @@ fn positions_stay_whose_they_are() {
     let log = read_topic(&here, "whose").remove(&0).unwrap();
     let at = |record: usize| BTreeMap::from([(0, log[record].offset)]);
     let commit = |bootstrap: &str, group: &str, positions: &BTreeMap<i32, i64>| {
-        wait_for("a commit", SOON, || commit_from_outside(bootstrap, group, "whose", positions, "mine"));
+        wait_for("a commit", RECOVERY, || commit_from_outside(bootstrap, group, "whose", positions, "mine"));
     };
 
     // Forward, and back again.
@@ -144,17 +142,17 @@ fn positions_stay_whose_they_are() {
     // Somebody else's position stays, and is told.
     commit(&there, "foreign", &BTreeMap::from([(0, 7)]));
     commit(&here, "foreign", &at(30));
-    wait_for("a conflict", SOON, || is_all(&group(&daemon, "foreign"), "conflict").then_some(()));
+    wait_for("a conflict", RECOVERY, || is_all(&group(&daemon, "foreign"), "conflict").then_some(()));
     assert_eq!(group(&daemon, "foreign")["offsets"][0]["conflict"], true);
     commit(&here, "foreign", &at(60));
-    wait_for("the next one", SOON, || (field(&group(&daemon, "foreign"), "source_offset") == at(60)).then_some(()));
+    wait_for("the next one", RECOVERY, || (field(&group(&daemon, "foreign"), "source_offset") == at(60)).then_some(()));
     assert_eq!(committed(&there, "foreign", "whose", 1)[&0], (7, "mine".to_owned()));
 
     // A group with members on the target is theirs.
     let mut active = Member::join(&there, "active", "whose");
     active.read(1);
     commit(&here, "active", &at(90));
-    wait_for("an active group", SOON, || is_all(&group(&daemon, "active"), "active_on_target").then_some(()));
+    wait_for("an active group", RECOVERY, || is_all(&group(&daemon, "active"), "active_on_target").then_some(()));
     assert_eq!(committed(&there, "active", "whose", 1), BTreeMap::new());
     active.leave();
     wait_synced(&daemon, "active", &at(90));
@@ -162,8 +160,8 @@ fn positions_stay_whose_they_are() {
     // A position that nobody could reach is never written: the target gets the end of the copy.
     let end = committed_end(&here, "whose");
     commit(&here, "ahead", &BTreeMap::from([(0, end + 1_000_000)]));
-    wait_for("a group ahead of the data", SOON, || is_all(&group(&daemon, "ahead"), "ahead_of_data").then_some(()));
-    wait_for("the end of the copy", SOON, || committed(&there, "ahead", "whose", 1).remove(&0))
+    wait_for("a group ahead of the data", RECOVERY, || is_all(&group(&daemon, "ahead"), "ahead_of_data").then_some(()));
+    wait_for("the end of the copy", RECOVERY, || committed(&there, "ahead", "whose", 1).remove(&0))
         .0
         .eq(&i64::try_from(log.len()).unwrap())
         .then_some(())

@@ -12,7 +12,7 @@ use crate::workload::Workload;
 
 use super::{RECOVERY, shared};
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 #[test]
 #[ignore = "needs real Kafka: run with -- --ignored"]

@@ -22,7 +22,7 @@ use super::{RECOVERY, finish, wait_for_growth};
 const USER: &str = "least";
 const TOPIC: &str = "rights-orders";
 /// How long a running daemon may take to notice that a right is gone.
-const NOTICE: Duration = Duration::from_secs(90);
+const NOTICE: Duration = Duration::from_mins(3);
 
 /// Operations by the names that `kafka-acls` takes.
 const OPERATIONS: [(&str, i8); 7] = [

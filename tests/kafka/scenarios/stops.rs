@@ -1,7 +1,5 @@
 //! What can't be mirrored stops its partition, says why, and holds up nothing else; an operator decides.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::broker::{Cluster, Options};
@@ -152,7 +150,7 @@ fn a_retention_gap_stops_the_partition() {
     let accept = json!({"topics": ["gap"], "partition": 0, "with": "accept-gap"});
     daemon.order("resolve", &accept);
     wait_for("the rest", RECOVERY, || (read_topic(&on.target.side_door(), "gap")[&0].len() == 200).then_some(()));
-    daemon.wait_for_state("gap", 0, "mirroring", Duration::from_secs(10));
+    daemon.wait_for_state("gap", 0, "mirroring", RECOVERY);
     daemon.stop();
     let target = read_topic(&on.target.side_door(), "gap");
     let lost = target[&0].iter().filter(|e| Identity::of(e).to_string().contains("/lost/")).count();

@@ -10,9 +10,6 @@ use crate::workload::Workload;
 
 use super::{RECOVERY, finish, shared};
 
-/// Two sync intervals of a second each, and some air for a busy machine.
-const TWO_INTERVALS: Duration = Duration::from_secs(15);
-
 #[test]
 #[ignore = "needs real Kafka: run with -- --ignored"]
 fn new_topics_and_partitions_are_found() {
@@ -27,10 +24,10 @@ fn new_topics_and_partitions_are_found() {
     Judge::new(on.source, on.target, &["new-1"]).wait();
     admin.create_topic("new-2", 2, &[]);
     write("new-2", 2, "first");
-    wait_for("the new topic", TWO_INTERVALS, || on.target.admin().partitions("new-2"));
+    wait_for("the new topic", RECOVERY, || on.target.admin().partitions("new-2"));
     admin.add_partitions("new-1", 4);
     write("new-1", 4, "second");
-    wait_for("the new partitions", TWO_INTERVALS, || on.target.admin().partitions("new-1").filter(|count| *count == 4));
+    wait_for("the new partitions", RECOVERY, || on.target.admin().partitions("new-1").filter(|count| *count == 4));
     finish(&Judge::new(on.source, on.target, &["new-1", "new-2"]), &mut daemon);
 }
 
@@ -80,7 +77,7 @@ fn settings_are_copied_except_the_local_ones() {
     assert_eq!(config("unclean.leader.election.enable").as_deref(), Some("false"));
     assert_eq!(config("message.timestamp.type").as_deref(), Some("CreateTime"));
     on.source.admin().set_configs("settings", &[("max.message.bytes", "3000000")]);
-    wait_for("a changed setting", TWO_INTERVALS, || {
+    wait_for("a changed setting", RECOVERY, || {
         (config("max.message.bytes").as_deref() == Some("3000000")).then_some(())
     });
     finish(&Judge::new(on.source, on.target, &["settings"]), &mut daemon);

@@ -21,7 +21,8 @@ pub struct Shape {
     pub per_batch: u32,
 }
 
-fn producer(bootstrap: &str, per_batch: u32) -> BaseProducer {
+/// An idempotent producer.
+pub fn producer(bootstrap: &str, per_batch: u32) -> BaseProducer {
     ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("enable.idempotence", "true")
@@ -76,11 +77,10 @@ pub fn fill(bootstrap: &str, topic: &str, shape: &Shape) {
     });
 }
 
-/// Writes 1 MB/s, spread over all partitions of all topics, for so long.
-pub fn trickle(bootstrap: &str, topics: &[String], partitions: i32, seconds: u64) {
+/// Writes so many records of 1 KB a second, spread over all partitions of all topics, for so long.
+pub fn trickle(bootstrap: &str, topics: &[String], partitions: i32, per_second: u64, seconds: u64) {
     let producer = producer(bootstrap, 1_000);
     let begin = Instant::now();
-    let per_second = 1_000;
     for number in 0..seconds * per_second {
         let place = usize::try_from(number).unwrap();
         let topic = &topics[place % topics.len()];

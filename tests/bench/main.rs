@@ -10,7 +10,7 @@
 //! partition on 10 partitions, by markers; 10 by empty transactions), `groups` (10,000 groups on 200 topics, 500
 //! changes a second; `GROUPS`, `GROUP_TOPICS`, `GROUP_CHANGES`), `map` (5 million runs; no brokers).
 //!
-//! Of the clusters in memory: `emulator` (librdkafka writes and reads 4 GB; no brokers).
+//! On clusters in memory: `emulator` (librdkafka writes and reads 4 GB), `scale` (20,000 partitions on one daemon).
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -56,6 +56,7 @@ mod filler;
 mod map;
 mod measure;
 mod offsets;
+mod scale;
 
 use broker::{Cluster, Options};
 use jars::KAFKA_4;
@@ -78,7 +79,10 @@ fn main() {
     if is_wanted("emulator") {
         emulator::measure(4_000_000 / share);
     }
-    if !named.is_empty() && named.iter().all(|name| ["map", "emulator"].contains(name)) {
+    if is_wanted("scale") {
+        scale::measure(if is_quick { 20 } else { 200 }, if is_quick { 10 } else { 60 });
+    }
+    if !named.is_empty() && named.iter().all(|name| ["map", "emulator", "scale"].contains(name)) {
         return;
     }
     let start = || Cluster::start(Options { jvm: JVM.map(str::to_owned).to_vec(), ..Options::new(KAFKA_4) });

@@ -121,7 +121,7 @@ pub fn idle(source: &Cluster, target: &Cluster, seconds: u64) {
         wait_for(topic, LIMIT, || target.admin().partitions(topic).filter(|count| *count == 10));
     }
     let begin = (Instant::now(), daemon.usage(), source.node(1).usage(), target.node(1).usage());
-    trickle(&source.bootstrap(), &topics, 10, seconds);
+    trickle(&source.bootstrap(), &topics, 10, 1_000, seconds);
     let watcher = watcher(target);
     wait_for("the copy", LIMIT, || {
         let copied: u64 = topics.iter().map(|topic| high_watermarks(&watcher, topic)).sum();

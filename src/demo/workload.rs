@@ -305,6 +305,10 @@ fn reader(bootstrap: &str, group: &str, plans: &[Plan]) -> Result<BaseConsumer, 
         .set("client.id", format!("demo-{group}"))
         .set("auto.offset.reset", "earliest")
         .set("auto.commit.interval.ms", "1000")
+        // One that falls behind on a busy machine would otherwise hold 64 MB of small records, and as much again for
+        // each of them.
+        .set("queued.max.messages.kbytes", "4096")
+        .set("queued.min.messages", "1000")
         .set("isolation.level", "read_committed")
         .create()?;
     let topics: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();

@@ -22,6 +22,8 @@ pub fn from_environment() -> Planted {
         Ok("no_answer_check") => off(Guard::AnswerCheck),
         Ok("no_settling") => off(Guard::LookBeforeResend),
         Ok("other_batches_at_a_retry") => off(Guard::SameBatches),
+        Ok("several_before_the_first_answer") => off(Guard::OneBeforeFirstAck),
+        Ok("no_read_back") => off(Guard::ReadBack),
         Ok("takeover_from_the_high_watermark") => off(Guard::LogEnd),
         Ok("state_without_a_flush") => {
             let limits = WriterLimits { is_flush_left_out: true, ..WriterLimits::default() };

@@ -10,7 +10,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -93,7 +92,6 @@ pub struct Node {
     relay: Option<Relay>,
     arguments: Vec<String>,
     log: PathBuf,
-    is_frozen: AtomicBool,
     process: Mutex<Option<Process>>,
 }
 
@@ -139,11 +137,9 @@ impl Cluster {
         join(self.nodes.iter().map(|n| n.ports.mutual))
     }
 
-    /// A plain listener that leads around relay and authentication: for the checker, and for administration. A frozen
-    /// broker would accept connections and never answer.
+    /// A plain listener that leads around relay and authentication: for the checker, and for administration.
     pub fn side_door(&self) -> String {
-        let awake = self.nodes.iter().filter(|n| !n.is_frozen.load(Ordering::Relaxed));
-        join(awake.map(|n| n.ports.internal))
+        join(self.nodes.iter().map(|n| n.ports.internal))
     }
 
     /// Administration through the side door.
@@ -241,15 +237,7 @@ impl Node {
         fs::write(&file, properties(id, ports, advertised, &home, options)).expect("the properties");
         let mut arguments = options.jvm.clone();
         arguments.extend(["-cp".into(), class_path(options.version), "kafka.Kafka".into(), file.display().to_string()]);
-        Self {
-            id,
-            ports: own,
-            relay,
-            arguments,
-            log: home.join("server.log"),
-            is_frozen: AtomicBool::new(false),
-            process: Mutex::new(None),
-        }
+        Self { id, ports: own, relay, arguments, log: home.join("server.log"), process: Mutex::new(None) }
     }
 
     fn format(&self, cluster_id: &str, options: &Options) {
@@ -274,7 +262,6 @@ impl Node {
     /// Starts it on the data that it has, without waiting.
     pub fn start(&self) {
         let process = Process::start(&format!("broker {}", self.id), "java", &self.arguments, &self.log, &[]);
-        self.is_frozen.store(false, Ordering::Relaxed);
         *self.process() = Some(process);
     }
 
@@ -300,14 +287,12 @@ impl Node {
 
     /// Freezes it (SIGSTOP).
     pub fn pause(&self) {
-        self.is_frozen.store(true, Ordering::Relaxed);
         self.process().as_ref().expect("a running broker").signal("STOP");
     }
 
     /// Lets it go on (SIGCONT).
     pub fn resume(&self) {
         self.process().as_ref().expect("a running broker").signal("CONT");
-        self.is_frozen.store(false, Ordering::Relaxed);
     }
 
     /// What its process has used since it was started.

@@ -1,4 +1,6 @@
-//! Brokers of either side die by force or freeze, and come back on their data.
+//! Brokers of either side die by force and come back on their data.
+
+use std::time::Duration;
 
 use rand::RngExt;
 
@@ -6,10 +8,9 @@ use crate::broker::Cluster;
 use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::judge::Judge;
-use crate::process::wait_for;
 use crate::workload::{Kind, Workload};
 
-use super::{RECOVERY, Shared, chance, finish, rounds, shared, wait_for_growth};
+use super::{Shared, chance, finish, rounds, shared, wait_for_growth};
 
 fn under_load(topic: &str, on: &Shared, mut fault: impl FnMut()) {
     on.source.admin().create_topic(topic, 3, &[]);
@@ -60,16 +61,10 @@ fn the_target_broker_is_restarted_in_order() {
     });
 }
 
-fn wait_until_in_sync(cluster: &Cluster) {
-    cluster.wait_ready();
-    let all = || (0..4).all(|p| cluster.admin().in_sync("leaders", p).len() == 3).then_some(());
-    wait_for("all replicas in sync", RECOVERY, all);
-}
-
-/// Leadership moves while several batches are in flight, and away from a broker that keeps its connections.
+/// Leadership moves while several batches are in flight.
 #[test]
 #[ignore = "needs real Kafka: run with -- --ignored"]
-fn leaders_of_three_brokers_are_killed_and_freeze() {
+fn leaders_of_three_brokers_are_killed() {
     use crate::broker::Options;
     use crate::jars::{KAFKA_3, KAFKA_4};
     let mut chance = chance("leaders_of_three_brokers_are_killed");
@@ -89,14 +84,10 @@ fn leaders_of_three_brokers_are_killed_and_freeze() {
             node.kill();
             wait_for_growth(&target, "leaders");
             node.start();
-            wait_until_in_sync(cluster);
+            cluster.wait_ready();
+            let all_in_sync = || (0..4).all(|p| cluster.admin().in_sync("leaders", p).len() == 3).then_some(());
+            crate::process::wait_for("all replicas in sync", Duration::from_mins(2), all_in_sync);
         }
-        let leader = target.admin().leader("leaders", chance.random_range(0..4));
-        let node = target.node(usize::try_from(leader).unwrap());
-        node.pause();
-        wait_for_growth(&target, "leaders");
-        node.resume();
-        wait_until_in_sync(&target);
     }
     running.stop();
     finish(&Judge::new(&source, &target, &["leaders"]), &mut daemon);

@@ -49,7 +49,7 @@ fn nothing_is_lost_doubled_or_out_of_order() {
         eprintln!("SIM_SEED={seed} fails: {why}");
         false
     };
-    let (failed, done) = run_all(None, tell);
+    let (failed, done) = run_all(None, 0, tell);
     let records: usize = done.iter().map(|summary| summary.records).sum();
     let simulated: u64 = done.iter().map(|summary| summary.took_ms).sum();
     let partitions: usize = done.iter().map(|summary| summary.partitions).sum();

@@ -52,10 +52,14 @@ pub fn run_apart(seed: u64, bug: Option<&str>) -> Outcome {
     }
 }
 
-/// Runs the seeds that the environment names on all processors, until `enough` says so of a failure. What failed, and
-/// what went well.
-pub fn run_all(bug: Option<&str>, enough: impl Fn(u64, &str) -> bool + Sync) -> (Vec<(u64, String)>, Vec<Summary>) {
-    let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(SEEDS));
+/// Runs the seeds that the environment names, or those from `first` on, on all processors, until `enough` says so of a
+/// failure. What failed, and what went well.
+pub fn run_all(
+    bug: Option<&str>,
+    first: u64,
+    enough: impl Fn(u64, &str) -> bool + Sync,
+) -> (Vec<(u64, String)>, Vec<Summary>) {
+    let (first, count) = (number("SIM_FIRST").unwrap_or(first), number("SIM_SEEDS").unwrap_or(SEEDS));
     let next = AtomicU64::new(first);
     let (failed, done) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let work = || {

@@ -23,12 +23,12 @@ const RETENTION_LOOK_MS: &str = "1000";
 /// Starts a daemon on so many topics with a record in each partition, lets it idle, then writes 50 MB/s to one topic.
 pub fn measure(topics: usize, seconds: u64) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
-    let start = |name: &str| {
+    let start = |name: &str, seed: u64| {
         let broker_settings =
             BTreeMap::from([("log.retention.check.interval.ms".to_owned(), RETENTION_LOOK_MS.to_owned())]);
-        runtime.block_on(Cluster::start(Settings { broker_settings, ..Settings::new(name) })).expect("a cluster")
+        runtime.block_on(Cluster::start(Settings { seed, broker_settings, ..Settings::new(name) })).expect("a cluster")
     };
-    let (source, target) = (start("source"), start("target"));
+    let (source, target) = (start("source", 1), start("target", 2));
     let names: Vec<String> = (0..topics).map(|topic| format!("scale-{topic:03}")).collect();
     let ends = |cluster: &Cluster| -> u64 {
         let places = names.iter().flat_map(|topic| (0..PARTITIONS).map(move |index| (topic, index)));

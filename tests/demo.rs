@@ -83,7 +83,8 @@ fn both_sides_hold_the_same_and_ctrl_c_ends_it() {
     }
     assert!(lines.by_ref().map(Result::unwrap).any(|line| line.contains("mirroring: 4 topics, 12 partitions")));
     let pid = demo.0.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    // Every shell has its own `kill`; the program is a package that a bare machine lacks.
+    assert!(Command::new("sh").args(["-c", "kill -INT \"$1\"", "sh", &pid]).status().unwrap().success());
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert_eq!(rest.last().map(String::as_str), Some("stopping"));
     let status = demo.0.wait().unwrap();

@@ -8,6 +8,7 @@ use causeway::emulator::{Cluster, Settings};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tokio::runtime::Runtime;
 
 use crate::filler::send;
 use crate::process::cpu_seconds_in;
@@ -20,6 +21,13 @@ const RETENTION: &str = "67108864";
 const RETENTION_LOOK: Duration = Duration::from_secs(1);
 const THREADS: &str = "in-memory kafka";
 
+/// A cluster that looks at its retention often. Its id follows from the seed.
+pub fn start(runtime: &Runtime, name: &str, seed: u64) -> Cluster {
+    let look = ("log.retention.check.interval.ms".to_owned(), RETENTION_LOOK.as_millis().to_string());
+    let settings = Settings { seed, broker_settings: BTreeMap::from([look]), ..Settings::new(name) };
+    runtime.block_on(Cluster::start(settings)).expect("a cluster")
+}
+
 /// Writes so many records, then reads what is kept, then does both at once.
 pub fn measure(records: u64) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -28,14 +36,7 @@ pub fn measure(records: u64) {
         .enable_all()
         .build()
         .expect("threads");
-    let settings = Settings {
-        broker_settings: BTreeMap::from([(
-            "log.retention.check.interval.ms".to_owned(),
-            RETENTION_LOOK.as_millis().to_string(),
-        )]),
-        ..Settings::new("bench")
-    };
-    let cluster = runtime.block_on(Cluster::start(settings)).expect("a cluster");
+    let cluster = start(&runtime, "bench", 1);
     let configs = [("retention.bytes", RETENTION), ("segment.bytes", "16777216")];
     cluster.create_topic(TOPIC, PARTITIONS, 1, &configs).expect("a topic");
     let bootstrap = cluster.bootstrap();

@@ -48,7 +48,7 @@ pub fn send(producer: &BaseProducer, topic: &str, partition: i32, value: &[u8]) 
 }
 
 /// Text that looks like JSON and differs from record to record.
-fn value(number: u64, bytes: usize) -> Vec<u8> {
+pub fn value(number: u64, bytes: usize) -> Vec<u8> {
     let mut text =
         format!("{{\"id\":{number},\"account\":\"{:016x}\",\"note\":\"", number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     while text.len() < bytes {

@@ -10,17 +10,21 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::print_stderr,
     clippy::print_stdout,
-    reason = "a bench prints, and ends at the first thing that is wrong"
+    dead_code,
+    unreachable_pub,
+    reason = "a bench prints, ends at the first thing that is wrong, and shares a module of which it needs a part"
 )]
 
+mod filler;
+
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use causeway::batch::{Codec, Limits, RawBatch, Record, Stamp, Step, Surgery, encode_batch, prepare, split};
 use causeway::offset_map::OffsetMap;
 use causeway::types::{ProducerEpoch, ProducerId, Run, Sequence, SourceOffset, TargetOffset, Translation};
@@ -28,6 +32,8 @@ use divan::counter::{BytesCount, ItemsCount};
 use kafka_protocol::messages::FetchResponse;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::protocol::{Decodable as _, Encodable as _};
+
+use filler::value;
 
 const FETCH_VERSION: i16 = 13;
 const MAP_RUNS: i64 = 1_000_000;
@@ -42,18 +48,23 @@ const LIMITS: Limits = Limits {
     is_dense: false,
 };
 
-const NAMES: [&str; 11] = [
-    "restamp 64 x 1 KiB",
-    "restamp 64 x 1 KiB zstd",
-    "merge 20 x 10 x 100 B",
-    "merge 20 x 10 x 100 B lz4",
-    "merge 20 x 10 x 100 B zstd",
-    "rebuild 64 x 1 KiB",
-    "rebuild 64 x 1 KiB zstd",
-    "decode a fetch response of 8 x 64 KiB",
-    "map: append",
-    "map: look up",
-    "map: look up in reverse",
+/// A name, and how to make what it names.
+type NamedCase = (&'static str, fn() -> Case);
+
+const CASES: [NamedCase; 11] = [
+    ("restamp 64 x 1 KiB", || surgery(1, (64, 1024), Codec::None, Surgery::Restamp)),
+    ("restamp 64 x 1 KiB zstd", || surgery(1, (64, 1024), Codec::Zstd, Surgery::Restamp)),
+    ("merge 20 x 10 x 100 B", || surgery(20, (10, 100), Codec::None, Surgery::Merge)),
+    ("merge 20 x 10 x 100 B lz4", || surgery(20, (10, 100), Codec::Lz4, Surgery::Merge)),
+    ("merge 20 x 10 x 100 B zstd", || surgery(20, (10, 100), Codec::Zstd, Surgery::Merge)),
+    ("rebuild 64 x 1 KiB", || surgery(1, (64, 1024), Codec::None, Surgery::Rebuild)),
+    ("rebuild 64 x 1 KiB zstd", || surgery(1, (64, 1024), Codec::Zstd, Surgery::Rebuild)),
+    ("decode a fetch response of 8 x 64 KiB", decoding),
+    ("map: append", appending),
+    ("map: look up", || looking_up(|map, n| map.translate(source(n)) == Translation::Exact(target(n)))),
+    ("map: look up in reverse", || {
+        looking_up(|map, n| map.translate_reverse(target(n)) == Translation::Exact(source(n)))
+    }),
 ];
 
 /// One thing to measure.
@@ -65,36 +76,8 @@ struct Case {
 }
 
 fn case(name: &str) -> Case {
-    match name {
-        "restamp 64 x 1 KiB" => surgery(1, (64, 1024), Codec::None, Surgery::Restamp),
-        "restamp 64 x 1 KiB zstd" => surgery(1, (64, 1024), Codec::Zstd, Surgery::Restamp),
-        "merge 20 x 10 x 100 B" => surgery(20, (10, 100), Codec::None, Surgery::Merge),
-        "merge 20 x 10 x 100 B lz4" => surgery(20, (10, 100), Codec::Lz4, Surgery::Merge),
-        "merge 20 x 10 x 100 B zstd" => surgery(20, (10, 100), Codec::Zstd, Surgery::Merge),
-        "rebuild 64 x 1 KiB" => surgery(1, (64, 1024), Codec::None, Surgery::Rebuild),
-        "rebuild 64 x 1 KiB zstd" => surgery(1, (64, 1024), Codec::Zstd, Surgery::Rebuild),
-        "decode a fetch response of 8 x 64 KiB" => decoding(),
-        "map: append" => appending(),
-        "map: look up" => looking_up(|map, n| map.translate(source(n)) == Translation::Exact(target(n))),
-        "map: look up in reverse" => {
-            looking_up(|map, n| map.translate_reverse(target(n)) == Translation::Exact(source(n)))
-        }
-        other => panic!("no case is called {other}"),
-    }
-}
-
-/// JSON of so many bytes, compressible as logs are.
-fn value(number: usize, bytes: usize) -> Bytes {
-    let mut text = String::new();
-    for field in 0.. {
-        let noise = (number * 31 + field).wrapping_mul(2_654_435_761) % 1_000_003;
-        let _ = write!(text, "{{\"field-{field}\":\"value-{noise}\"}},");
-        if text.len() >= bytes {
-            break;
-        }
-    }
-    text.truncate(bytes);
-    text.into()
+    let (_, build) = CASES.iter().find(|(known, _)| *known == name).expect("one of the cases");
+    build()
 }
 
 fn batches(count: usize, (records, bytes): (usize, usize), codec: Codec) -> Vec<RawBatch> {
@@ -105,7 +88,7 @@ fn batches(count: usize, (records, bytes): (usize, usize), codec: Codec) -> Vec<
                 offset: i64::try_from(n).unwrap(),
                 timestamp: 1_700_000_000_000,
                 key: None,
-                value: Some(value(n, bytes)),
+                value: Some(value(u64::try_from(n).unwrap(), bytes).into()),
                 headers: Vec::new(),
             })
             .collect();
@@ -131,14 +114,11 @@ fn surgery(count: usize, shape: (usize, usize), codec: Codec, expected: Surgery)
 }
 
 fn decoding() -> Case {
-    let mut topic = FetchableTopicResponse::default();
-    for partition in 0..8 {
-        let batches = batches(1, (64, 1024), Codec::None);
-        let [batch] = &batches[..] else { panic!("one batch") };
-        topic
-            .partitions
-            .push(PartitionData::default().with_partition_index(partition).with_records(Some(batch.bytes.clone())));
-    }
+    let batches = batches(1, (64, 1024), Codec::None);
+    let [batch] = &batches[..] else { panic!("one batch") };
+    let partition =
+        |index| PartitionData::default().with_partition_index(index).with_records(Some(batch.bytes.clone()));
+    let topic = FetchableTopicResponse::default().with_partitions((0..8).map(partition).collect());
     let mut frame = BytesMut::new();
     FetchResponse::default().with_responses(vec![topic]).encode(&mut frame, FETCH_VERSION).unwrap();
     let frame = frame.freeze();
@@ -186,7 +166,7 @@ fn looking_up(is_found: impl Fn(&OffsetMap, i64) -> bool + 'static) -> Case {
     Case { items: 1, bytes: 0, round: Box::new(round) }
 }
 
-#[divan::bench(args = NAMES)]
+#[divan::bench(args = CASES.iter().map(|(name, _)| *name))]
 fn batches_and_map(bencher: divan::Bencher<'_, '_>, name: &str) {
     let Case { items, bytes, mut round } = case(name);
     let bencher = bencher.counter(ItemsCount::new(items));
@@ -212,7 +192,7 @@ fn count(name: &str, rounds: u64) -> Result<u64, String> {
 
 fn print_instructions() -> Result<(), String> {
     println!("| case | instructions a round |\n|---|---|");
-    for name in NAMES {
+    for (name, _) in CASES {
         let instructions = count(name, COUNTED)?.saturating_sub(count(name, 0)?) / COUNTED;
         println!("| {name} | {instructions} |");
     }

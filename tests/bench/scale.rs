@@ -1,34 +1,27 @@
 //! Very many partitions on one daemon, between two clusters in memory.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use causeway::emulator::{Cluster, Settings};
+use causeway::emulator::Cluster;
 use rdkafka::producer::Producer;
 
 use crate::config::{Config, LINK};
 use crate::daemon::Daemon;
+use crate::emulator::start;
 use crate::filler::{producer, send, trickle};
 use crate::process::{Usage, wait_for};
 
 /// Of each topic.
 const PARTITIONS: i32 = 100;
-const RECORD_BYTES: u64 = 1_000;
 const LIMIT: Duration = Duration::from_mins(15);
 
-/// What one partition keeps, and how often brokers look, so that this process stays small.
+/// What one partition keeps, so that this process stays small.
 const RETENTION: [(&str, &str); 2] = [("retention.bytes", "4194304"), ("segment.bytes", "1048576")];
-const RETENTION_LOOK_MS: &str = "1000";
 
 /// Starts a daemon on so many topics with a record in each partition, lets it idle, then writes 50 MB/s to one topic.
 pub fn measure(topics: usize, seconds: u64) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
-    let start = |name: &str, seed: u64| {
-        let broker_settings =
-            BTreeMap::from([("log.retention.check.interval.ms".to_owned(), RETENTION_LOOK_MS.to_owned())]);
-        runtime.block_on(Cluster::start(Settings { seed, broker_settings, ..Settings::new(name) })).expect("a cluster")
-    };
-    let (source, target) = (start("source", 1), start("target", 2));
+    let (source, target) = (start(&runtime, "source", 1), start(&runtime, "target", 2));
     let names: Vec<String> = (0..topics).map(|topic| format!("scale-{topic:03}")).collect();
     let ends = |cluster: &Cluster| -> u64 {
         let places = names.iter().flat_map(|topic| (0..PARTITIONS).map(move |index| (topic, index)));
@@ -60,7 +53,7 @@ pub fn measure(topics: usize, seconds: u64) {
     );
     told("idle", &daemon, || std::thread::sleep(Duration::from_secs(seconds)));
     told("50 MB/s in a hundred of them", &daemon, || {
-        trickle(&source.bootstrap(), &names[..1], PARTITIONS, 50_000_000 / RECORD_BYTES, seconds);
+        trickle(&source.bootstrap(), &names[..1], PARTITIONS, 50_000, seconds);
         let written = ends(&source);
         wait_for("the copy", LIMIT, || (ends(&target) == written).then_some(()));
     });

@@ -38,8 +38,10 @@ pub type Leases = Arc<BTreeMap<i32, Lease>>;
 
 /// How long partitions may take to drain when they are stopped without haste.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
-/// How often a link looks at everything, also when nothing told it to.
+/// How often a link looks whether what it started still runs.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it compares everything with what is published, also when nothing told it to.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What a link is told by the configuration.
 #[derive(Debug, Clone)]
@@ -189,18 +191,27 @@ impl Link {
         let mut changes = self.parts.store.view().changes();
         let mut control = Control::new(Arc::clone(&self));
         let mut workers = Workers::new(Arc::clone(&self));
+        let mut compare_at = tokio::time::Instant::now();
         loop {
             let held = leases.borrow_and_update().clone();
             changes.mark_unchanged();
             control.keep(&held).await;
-            workers.keep(&held, &tasks).await;
-            tokio::select! {
+            let now = tokio::time::Instant::now();
+            if now >= compare_at || !workers.is_as_left() {
+                compare_at = now + COMPARE_INTERVAL;
+                workers.keep(&held, &tasks).await;
+            }
+            let changed = tokio::select! {
                 biased;
                 () = tasks.stopped() => break,
-                changed = leases.changed() => if changed.is_err() { break },
-                changed = changes.changed() => if changed.is_err() { break },
-                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+                changed = leases.changed() => changed,
+                changed = changes.changed() => changed,
+                () = tokio::time::sleep(LOOK_INTERVAL) => continue,
+            };
+            if changed.is_err() {
+                break;
             }
+            compare_at = tokio::time::Instant::now();
         }
         control.close().await;
         workers.close().await;

@@ -73,7 +73,7 @@ pub trait Backend: Send + Sync + 'static {
     fn readiness(&self) -> json::Readiness;
 
     /// All metrics in Prometheus' text form.
-    fn metrics(&self) -> String;
+    fn metrics(&self) -> BoxFuture<'_, String>;
 
     /// The peers that are configured, by name.
     fn peers(&self) -> Vec<json::Peer>;

@@ -215,8 +215,8 @@ impl Backend for FakeBackend {
         Readiness::of(self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
-    fn metrics(&self) -> String {
-        "causeway_ready 1\n".to_owned()
+    fn metrics(&self) -> BoxFuture<'_, String> {
+        Box::pin(std::future::ready("causeway_ready 1\n".to_owned()))
     }
 
     fn peers(&self) -> Vec<Peer> {

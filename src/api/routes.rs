@@ -101,7 +101,7 @@ async fn readyz(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
 }
 
 async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.backend.metrics())
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.backend.metrics().await)
 }
 
 async fn openapi() -> impl IntoResponse {

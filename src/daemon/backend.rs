@@ -227,8 +227,8 @@ impl Backend for Daemon {
         json::Readiness::of(reasons)
     }
 
-    fn metrics(&self) -> String {
-        self.metrics.render()
+    fn metrics(&self) -> BoxFuture<'_, String> {
+        Box::pin(self.shown_metrics())
     }
 
     fn peers(&self) -> Vec<json::Peer> {

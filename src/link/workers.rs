@@ -63,6 +63,13 @@ impl Workers {
         }
     }
 
+    /// Whether nothing has ended, or must end, since [`Workers::keep`] was called.
+    pub(super) fn is_as_left(&self) -> bool {
+        self.mirror
+            .as_ref()
+            .is_some_and(|(mirror, _)| mirror.ended().is_empty() && mirror.running().all(|work| work.lease.is_held()))
+    }
+
     fn wanted(&self, leases: &Leases, record: &LinkRecord) -> BTreeMap<TopicPartition, Assignment> {
         let mut wanted = BTreeMap::new();
         if record.state == LinkState::Paused {

@@ -85,7 +85,7 @@ async fn a_daemon_whose_clusters_are_away_shows_what_it_knows_of_itself() {
     let daemon = Daemon::new(config, reached);
     let seen = async {
         loop {
-            let text = daemon.metrics.render();
+            let text = daemon.shown_metrics().await;
             if text.contains("causeway_cluster_reachable{cluster=\"b\"} 0\n") {
                 return text;
             }

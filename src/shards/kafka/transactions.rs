@@ -117,8 +117,9 @@ impl std::fmt::Debug for KafkaTransactions {
     }
 }
 
-/// `BaseProducer::poll` always takes its whole time-out, and `BaseProducer::flush` polls for 100 ms.
-const POLL: Duration = Duration::from_millis(1);
+/// Between two looks for what has arrived. It is slept: `BaseProducer::poll` takes its whole time-out, whatever
+/// arrives, and spends the last millisecond of it in a busy loop.
+const PAUSE: Duration = Duration::from_millis(1);
 /// How much longer than it was told a call may take.
 const RETURN_MAX: Duration = Duration::from_secs(2);
 /// Idle connections are closed after this, and that makes librdkafka look whether what it waits for is elsewhere.
@@ -153,7 +154,7 @@ impl KafkaTransactions {
             loop {
                 let left = deadline.saturating_duration_since(Instant::now());
                 match call(&producer, left.max(Duration::from_millis(100))) {
-                    Err(error) if is_resumable(&error) && !left.is_zero() => producer.poll(POLL),
+                    Err(error) if is_resumable(&error) && !left.is_zero() => wait(&producer),
                     result => return result,
                 }
             }
@@ -266,7 +267,7 @@ impl Transactions for KafkaTransactions {
             match producer.send(message) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if Instant::now() < deadline => {
-                    producer.poll(POLL);
+                    wait(producer);
                 }
                 Err((error, _)) => return Err(self.classify(&error)),
             }
@@ -278,7 +279,9 @@ impl Transactions for KafkaTransactions {
     async fn flush(&mut self) -> Result<Vec<StateOffset>, Failure> {
         let producer = self.producer()?;
         let deadline = Instant::now() + self.settings.transaction_timeout;
+        let mut seen = 0;
         loop {
+            producer.poll(Duration::ZERO);
             {
                 let deliveries = self.context.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(error) = &deliveries.error {
@@ -299,11 +302,15 @@ impl Transactions for KafkaTransactions {
                     }
                     return Ok(offsets);
                 }
+                // The reports of each shard are an event of their own, and a poll handles one: more may be there.
+                if deliveries.acknowledged > std::mem::replace(&mut seen, deliveries.acknowledged) {
+                    continue;
+                }
             }
             if Instant::now() >= deadline {
                 return Err(Failure::Broken("records were not acknowledged in time".to_owned()));
             }
-            producer.poll(POLL);
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -336,6 +343,12 @@ impl Transactions for KafkaTransactions {
             producer.poll(Duration::ZERO);
         }
     }
+}
+
+/// Handles an event, if there is one, and lets librdkafka's threads work.
+fn wait(producer: &BaseProducer<DeliveryContext>) {
+    producer.poll(Duration::ZERO);
+    std::thread::sleep(PAUSE);
 }
 
 fn is_resumable(error: &KafkaError) -> bool {

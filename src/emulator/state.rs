@@ -21,7 +21,7 @@ use super::sessions::Sessions;
 /// How many producer ids a broker gets at once.
 const PRODUCER_ID_BLOCK: i64 = 1_000;
 /// More partitions than this are a mistake, or malice.
-const PARTITIONS_MAX: usize = 10_000;
+const PARTITIONS_MAX: usize = 30_000;
 
 /// See the module.
 #[derive(Debug)]

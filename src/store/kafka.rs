@@ -106,6 +106,8 @@ impl Doors for KafkaDoors {
             transactional_id: super::open::transactional_id(group, daemon_id),
             transaction_timeout: TRANSACTION_TIMEOUT,
         });
+        let (poster, stop) = (self.poster.clone(), tasks.token());
+        self.start_thread("state poster", move || poster.run(&stop))?;
         let (ownership, stop, runtime) = (Arc::clone(&self.ownership), tasks.token(), Handle::current());
         self.start_thread("state writer", move || {
             runtime.block_on(run_writer(producer, ownership, jobs, WriterLimits::default(), measures, stop));

@@ -10,8 +10,7 @@
 //! partition on 10 partitions, by markers; 10 by empty transactions), `groups` (10,000 groups on 200 topics, 500
 //! changes a second; `GROUPS`, `GROUP_TOPICS`, `GROUP_CHANGES`), `map` (5 million runs; no brokers).
 //!
-//! On clusters in memory: `emulator` (librdkafka writes and reads 4 GB), `scale` (9,000 partitions on one daemon; more
-//! than 10,000 such a cluster refuses).
+//! On clusters in memory: `emulator` (librdkafka writes and reads 4 GB), `scale` (20,000 partitions on one daemon).
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -81,7 +80,7 @@ fn main() {
         emulator::measure(4_000_000 / share);
     }
     if is_wanted("scale") {
-        scale::measure(if is_quick { 20 } else { 90 }, if is_quick { 10 } else { 60 });
+        scale::measure(if is_quick { 20 } else { 200 }, if is_quick { 10 } else { 60 });
     }
     if !named.is_empty() && named.iter().all(|name| ["map", "emulator", "scale"].contains(name)) {
         return;

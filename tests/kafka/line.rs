@@ -1,4 +1,5 @@
-//! A line between two daemons that a test can cut, freeze and make flap. It carries bytes, whatever they are.
+//! A line between daemons that a test can cut, freeze and make flap. It carries bytes, whatever they are. With several
+//! ends it is a load balancer.
 //!
 //! Owns: one listening port, a pair of threads per connection.
 //! Promises: without an order every byte passes unchanged; a frozen connection stays open and passes nothing.
@@ -33,20 +34,22 @@ struct Connection {
 }
 
 impl Line {
-    /// Listens on a free port and leads to `port`, where nobody need listen yet.
-    pub fn start(to: u16) -> Self {
+    /// Listens on a free port and leads to one of `ends` in turn, those left out where nobody listens at the moment.
+    pub fn start(ends: &[u16]) -> Self {
+        let ends = ends.to_vec();
         let (listener, port) = listen();
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
         std::thread::spawn(move || {
-            for near in listener.incoming().flatten() {
+            for (turn, near) in listener.incoming().flatten().enumerate() {
                 if own.is_closed.load(Ordering::Relaxed) {
                     return;
                 }
                 if own.is_refusing.load(Ordering::Relaxed) {
                     continue;
                 }
-                if let Ok(far) = TcpStream::connect(("127.0.0.1", to)) {
+                let mut from_here = ends.iter().cycle().skip(turn % ends.len()).take(ends.len());
+                if let Some(far) = from_here.find_map(|port| TcpStream::connect(("127.0.0.1", *port)).ok()) {
                     own.join(near, far);
                 }
             }

@@ -18,9 +18,11 @@ use crate::workload::{Kind, Workload};
 
 use super::{Shared, finish, rounds, shared, wait_for_growth};
 
-/// Two daemons, the files of both, and the line between them.
+/// The files of two daemons, and the line between them.
 struct Sides {
     cloud: Config,
+    /// For a second daemon in the cloud, which the line leads to as well where there is one.
+    second_cloud: Config,
     onprem: Config,
     line: Line,
 }
@@ -46,13 +48,15 @@ fn sides(on: &Shared, name: &str) -> Sides {
     let folder = scratch("peers");
     let (of_cloud, cloud) = keys(&folder, "cloud");
     let (of_onprem, onprem) = keys(&folder, "onprem");
-    let port = free_port();
-    let line = Line::start(port);
-    let in_cloud = Config::new(name, on.source, on.target)
-        .cluster("source", &[("via".into(), "onprem".into())])
-        .matching(".*")
-        .groups(&["match = '.*'"])
-        .tail(&format!("{of_cloud}listen = \"127.0.0.1:{port}\"\n[peer.onprem]\nidentity = \"{onprem}\"\n"));
+    let ports = [free_port(), free_port()];
+    let line = Line::start(&ports);
+    let in_cloud = |port: u16| {
+        Config::new(name, on.source, on.target)
+            .cluster("source", &[("via".into(), "onprem".into())])
+            .matching(".*")
+            .groups(&["match = '.*'"])
+            .tail(&format!("{of_cloud}listen = \"127.0.0.1:{port}\"\n[peer.onprem]\nidentity = \"{onprem}\"\n"))
+    };
     let on_premises = Config::bare(&format!("{name}-onprem"))
         .cluster("source", &[("bootstrap.servers".into(), on.source.bootstrap())])
         .tail(&format!(
@@ -60,7 +64,7 @@ fn sides(on: &Shared, name: &str) -> Sides {
              expose = {{ cluster = \"source\", topics = [\"{name}.*\"], groups = [\"{name}.*\"] }}\n",
             line.port()
         ));
-    Sides { cloud: in_cloud, onprem: on_premises, line }
+    Sides { cloud: in_cloud(ports[0]), second_cloud: in_cloud(ports[1]), onprem: on_premises, line }
 }
 
 #[test]
@@ -91,4 +95,37 @@ fn everything_gets_across_while_both_daemons_die() {
     finish(&Judge::new(on.source, on.target, &["peers-orders"]), &mut cloud);
     assert_eq!(on.target.admin().partitions("hidden-from-peers"), None, "what is not exposed is not even seen");
     onprem.stop();
+}
+
+#[test]
+#[ignore = "needs real Kafka: run with -- --ignored"]
+fn several_daemons_on_each_side_behind_a_load_balancer() {
+    let name = "peers-several";
+    let on = shared();
+    on.source.admin().create_topic(name, 6, &[]);
+    let running = Workload { rate: 500, ..Workload::new(&on.source.bootstrap(), name, 6) }.start();
+    let sides = sides(&on, name);
+    let mut daemons = [
+        ("peers-several-onprem-1", &sides.onprem),
+        ("peers-several-cloud-1", &sides.cloud),
+        ("peers-several-onprem-2", &sides.onprem),
+        ("peers-several-cloud-2", &sides.second_cloud),
+    ]
+    .map(|(id, config)| Daemon::start(id, config));
+    for _ in 0..rounds() {
+        for number in 0..daemons.len() {
+            wait_for_growth(on.target, name);
+            daemons[number].kill();
+            // The other one of its side serves, or takes over.
+            wait_for_growth(on.target, name);
+            daemons[number].restart();
+        }
+    }
+    wait_for_growth(on.target, name);
+    running.stop();
+    let [mut onprem, mut cloud, mut second_onprem, mut second_cloud] = daemons;
+    onprem.stop();
+    cloud.stop();
+    finish(&Judge::new(on.source, on.target, &[name]), &mut second_cloud);
+    second_onprem.stop();
 }

@@ -26,6 +26,8 @@ pub(crate) struct Partition {
     pub(crate) leader_epoch: i32,
     epoch_start: i64,
     high_watermark: i64,
+    /// What followers know of it: their fetch before the last.
+    high_watermark_told: i64,
     followers: BTreeMap<i32, Follower>,
     /// Where the log ended when a replica last had to reload its producers.
     reloaded: BTreeMap<i32, i64>,
@@ -69,6 +71,7 @@ impl Partition {
             leader_epoch: 0,
             epoch_start: 0,
             high_watermark: 0,
+            high_watermark_told: 0,
             reloaded: BTreeMap::new(),
         }
     }
@@ -190,10 +193,12 @@ impl Partition {
             }
         }
         let least = self.in_sync.iter().map(|id| self.end_at(*id)).min().unwrap_or(end);
+        self.high_watermark_told = self.high_watermark;
         self.high_watermark = self.high_watermark.max(least);
     }
 
-    /// Makes this replica the leader, or nobody. A leader that has less than the log cuts the rest off.
+    /// Makes this replica the leader, or nobody. A leader that has less than the log cuts the rest off, and one that
+    /// was a follower does not show all that it has until the others in sync have fetched from it.
     pub(crate) fn elect(&mut self, leader: Option<i32>, now: Now) {
         let Some(id) = leader else {
             self.note_end_of_leader();
@@ -213,7 +218,8 @@ impl Partition {
         if !self.in_sync.contains(&id) {
             self.in_sync = vec![id];
         }
-        self.high_watermark = self.high_watermark.min(end);
+        self.high_watermark =
+            if self.in_sync == [id] { end } else { self.high_watermark.min(self.high_watermark_told).min(end) };
         self.leader = Some(id);
         self.leader_epoch += 1;
         self.epoch_start = end;

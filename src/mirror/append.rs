@@ -21,7 +21,7 @@ use super::producer::{Append, Outcome, Protection};
 use super::reconcile::{Expectation, Finding, reconcile};
 use super::stop::StopReason;
 use super::stream::Stream;
-use super::target;
+use super::target::{self, Found};
 use super::window::{Front, InFlight};
 use crate::batch::Stamp;
 use crate::tasks::Backoff;
@@ -179,8 +179,13 @@ impl Stream<'_> {
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
         loop {
             let services = &self.partition.services;
-            match target::crc_at(&services.target, &self.partition.assignment.target, batch.landed).await {
-                Ok(crc) => return crc == Some(batch.batch.crc),
+            match target::find(&services.target, &self.partition.assignment.target, batch.landed).await {
+                Ok(Found::Batch(crc)) => return crc == batch.batch.crc,
+                Ok(Found::Other) => return false,
+                // Acknowledged by a leader that is gone, and not shown yet by the next one. Or lost with the old one:
+                // then nothing is there that could be another's, and the next append finds that out.
+                Ok(Found::Nothing) if self.partition.observe().await.0.log_end <= batch.landed => return true,
+                Ok(Found::Nothing) => backoff.pause().await,
                 Err(error) => self.partition.wait_out(&error, &mut backoff).await,
             }
         }

@@ -160,6 +160,8 @@ pub(super) enum Presence {
     Missing,
     /// The log no longer holds what was there: deleted, expired or compacted away.
     Removed,
+    /// Nothing is shown there or behind it.
+    NotShown,
 }
 
 /// Whose record is at a target offset.
@@ -184,7 +186,7 @@ pub(super) async fn presence(
         Some(header) if header.base_offset > at.get() => Presence::Removed,
         Some(header) if header.producer_id == producer_id.0 => Presence::Present,
         Some(_) => Presence::Missing,
-        None => Presence::Removed,
+        None => Presence::NotShown,
     })
 }
 
@@ -237,15 +239,32 @@ fn is_ours_at(
         && Sequence::from_kafka(header.base_sequence) == Some(sequence.plus(base.distance_from(start)))
 }
 
-/// The CRC of the batch that begins at a target offset; `None` when no batch begins there.
-pub(super) async fn crc_at(
+/// What readers find at a target offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A batch with this CRC begins there.
+    Batch(u32),
+    /// No batch begins there, and the log goes on behind it.
+    Other,
+    /// Nothing is shown there or behind it: the log ends before, or a leader that has just been elected does not know
+    /// yet that the in-sync replicas have what it has.
+    Nothing,
+}
+
+/// What readers find at a target offset.
+pub(super) async fn find(
     target: &Cluster,
     partition: &TopicPartition,
     at: TargetOffset,
-) -> Result<Option<u32>, ClusterError> {
+) -> Result<Found, ClusterError> {
     let read = target.fetch_once(partition, at.get(), ONE_BATCH_BYTES, Isolation::ReadUncommitted).await?;
     let batches = split(read.records).unwrap_or_default();
-    Ok(batches.iter().find(|batch| batch.header.base_offset == at.get()).map(|batch| batch.header.crc))
+    let holder = batches.iter().map(|batch| batch.header).find(|header| header.last_offset() >= at.get());
+    Ok(match holder {
+        Some(header) if header.base_offset == at.get() => Found::Batch(header.crc),
+        Some(_) => Found::Other,
+        None => Found::Nothing,
+    })
 }
 
 /// Whether the topic is still the one that was mirrored into, where the cluster tells ids.
@@ -261,3 +280,6 @@ pub(super) async fn is_same_topic(
         (None, _) | (_, None) => true,
     })
 }
+
+#[cfg(test)]
+mod tests;

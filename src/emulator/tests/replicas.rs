@@ -32,6 +32,22 @@ async fn a_slow_follower_holds_the_high_watermark() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_leader_shows_what_it_has_when_the_others_have_fetched_from_it() {
+    let (cluster, leader, follower) = pair(&[]).await;
+    leader.produce(batch(7, 0, 0, &["a"]).seal()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    leader.produce(batch(7, 0, 1, &["b"]).seal()).await.unwrap();
+    assert!(cluster.move_leader(TOPIC, 0, 2, false));
+    let view = cluster.partition(TOPIC, 0).unwrap();
+    assert_eq!((view.log_end, view.high_watermark), (2, 1), "acknowledged, and not shown");
+    assert_eq!(follower.list(-1).await, Err(OffsetNotAvailable));
+    assert!(follower.fetch(1, false).await.records.unwrap().is_empty());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(follower.list(-1).await, Ok(2));
+    assert!(!follower.fetch(1, false).await.records.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unclean_election_loses_the_tail() {
     let (cluster, leader, follower) = pair(&[]).await;
     leader.produce(batch(7, 0, 0, &["a"]).seal()).await.unwrap();

@@ -113,12 +113,12 @@ fn several_daemons_on_each_side_behind_a_load_balancer() {
     ]
     .map(|(id, config)| Daemon::start(id, config));
     for _ in 0..rounds() {
-        for number in 0..daemons.len() {
+        for daemon in &mut daemons {
             wait_for_growth(on.target, name);
-            daemons[number].kill();
+            daemon.kill();
             // The other one of its side serves, or takes over.
             wait_for_growth(on.target, name);
-            daemons[number].restart();
+            daemon.restart();
         }
     }
     wait_for_growth(on.target, name);

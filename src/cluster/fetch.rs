@@ -12,7 +12,7 @@ use super::offsets::partition_resource;
 use super::{Cluster, ClusterError, Remedy, wire_name};
 use crate::tasks::Backoff;
 use crate::types::TopicPartition;
-use crate::wire::{Leader, Route};
+use crate::wire::{Leader, ResponseError, Route};
 
 /// Which end a read goes up to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,13 @@ impl Cluster {
                 Ok(_) | Err(_) => return fetched,
             }
         }
+    }
+
+    /// What to tell whoever read nothing where a leader had said that there is something: another one leads now, and
+    /// does not know yet that the in-sync replicas have it, or a quota made the broker answer without records. Passing,
+    /// and said by Kafka's own code for the first.
+    pub(crate) fn not_shown_yet(&self, partition: &TopicPartition) -> ClusterError {
+        self.refusal(FETCH, partition_resource(partition), ResponseError::OffsetNotAvailable.code(), None)
     }
 
     async fn fetch_at(

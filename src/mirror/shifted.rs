@@ -189,9 +189,7 @@ impl Partition {
     async fn account_of_all(&self, known: &Known, seen: &Observation) -> Result<Account, ClusterError> {
         let expected = Expected::of(&known.position, &known.plan, self.services.writer.1);
         if expected.last(seen).is_none() {
-            let Some(count) = self.missing_at_the_end(&known.position, seen.log_end).await? else {
-                return Ok(Account::Unclear("a leader that was just elected does not show its log end yet"));
-            };
+            let count = self.missing_at_the_end(&known.position, seen.log_end).await?;
             if count > 0 || seen.log_end < expected.from {
                 return Ok(Account::Lost { count, next: expected.sequence.minus(count) });
             }
@@ -216,27 +214,20 @@ impl Partition {
     }
 
     /// How many of our last records are not where the map says, as far as the log still has these places. Without
-    /// producer state nothing else tells that the target lost them, once others have written behind. `None`: the
-    /// leader does not show them, which it said it would.
-    async fn missing_at_the_end(
-        &self,
-        position: &Position,
-        log_end: TargetOffset,
-    ) -> Result<Option<u64>, ClusterError> {
+    /// producer state nothing else tells that the target lost them, once others have written behind.
+    async fn missing_at_the_end(&self, position: &Position, log_end: TargetOffset) -> Result<u64, ClusterError> {
         let mut missing: u64 = 0;
         for run in position.map().runs().iter().rev() {
             let last = run.target_end().minus(1);
-            if last < log_end {
-                let (target, partition) = (&self.services.target, &self.assignment.target);
-                match target::presence(target, partition, self.services.writer.0, last).await? {
-                    Presence::Missing => {}
-                    Presence::Present | Presence::Removed => break,
-                    Presence::NotShown => return Ok(None),
-                }
+            let is_beyond = last >= log_end;
+            let (target, partition) = (&self.services.target, &self.assignment.target);
+            let producer_id = self.services.writer.0;
+            if !is_beyond && target::presence(target, partition, producer_id, last).await? != Presence::Missing {
+                break;
             }
             missing += run.length;
         }
-        Ok(Some(missing))
+        Ok(missing)
     }
 
     fn take_landed(

@@ -160,11 +160,9 @@ pub(super) enum Presence {
     Missing,
     /// The log no longer holds what was there: deleted, expired or compacted away.
     Removed,
-    /// Nothing is shown there or behind it.
-    NotShown,
 }
 
-/// Whose record is at a target offset.
+/// Whose record is at a target offset before the log end.
 pub(super) async fn presence(
     target: &Cluster,
     partition: &TopicPartition,
@@ -182,16 +180,16 @@ pub(super) async fn presence(
     };
     let batches = split(read.records).unwrap_or_default();
     let holder = batches.iter().map(|batch| batch.header).find(|header| header.last_offset() >= at.get());
-    Ok(match holder {
-        Some(header) if header.base_offset > at.get() => Presence::Removed,
-        Some(header) if header.producer_id == producer_id.0 => Presence::Present,
-        Some(_) => Presence::Missing,
-        None => Presence::NotShown,
-    })
+    match holder {
+        Some(header) if header.base_offset > at.get() => Ok(Presence::Removed),
+        Some(header) if header.producer_id == producer_id.0 => Ok(Presence::Present),
+        Some(_) => Ok(Presence::Missing),
+        None => Err(target.not_shown_yet(partition)),
+    }
 }
 
-/// The headers of some batches from `at` on, which moves behind them; `None` when there are no more before `to`. What
-/// the log no longer holds at its beginning is passed over.
+/// The headers of some batches from `at` on, which moves behind them; `None` when there are no more before `to`, where
+/// the log was seen to end. What the log no longer holds at its beginning is passed over.
 pub(super) async fn headers_from(
     target: &Cluster,
     partition: &TopicPartition,
@@ -212,7 +210,7 @@ pub(super) async fn headers_from(
         };
         let headers: Vec<BatchHeader> =
             split(read.records).unwrap_or_default().iter().map(|batch| batch.header).collect();
-        let Some(last) = headers.last() else { return Ok(None) };
+        let last = headers.last().ok_or_else(|| target.not_shown_yet(partition))?;
         *at = last.last_offset() + 1;
         return Ok(Some(headers));
     }
@@ -247,7 +245,7 @@ pub(super) enum Found {
     /// No batch begins there, and the log goes on behind it.
     Other,
     /// Nothing is shown there or behind it: the log ends before, or a leader that has just been elected does not know
-    /// yet that the in-sync replicas have what it has.
+    /// yet that the in-sync replicas have what it has, or a quota made the broker answer without records.
     Nothing,
 }
 

@@ -125,7 +125,8 @@ fn filling(name: &str, commits: u64, seconds: u64, (source, target): (&Cluster, 
     let sent = || running.iter().map(Running::sent).sum::<u64>();
     let mut daemon = Daemon::start(&topic, &config.matching(&topic));
     daemon.wait_for_state(&topic, PARTITIONS - 1, "mirroring", LIMIT);
-    std::thread::sleep(Duration::from_secs(5));
+    // Cold brokers compile what they need first.
+    std::thread::sleep(Duration::from_secs(seconds / 3));
     let before = (daemon.usage(), target.node(1).usage(), sent());
     let mut lags: Vec<u64> = Vec::new();
     let begin = Instant::now();

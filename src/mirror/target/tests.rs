@@ -2,6 +2,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use super::*;
+use crate::cluster::Remedy;
 use crate::emulator;
 use crate::types::{ClusterName, PartitionIndex, TopicName};
 use crate::wire::{self, Client};
@@ -38,6 +39,11 @@ async fn what_is_not_shown_is_told_apart_from_what_is_not_there() {
     assert_eq!(at(3).await.unwrap(), Found::Nothing, "where the log ends");
     let presence = |offset: i64| presence(&target, &partition, ProducerId(7), TargetOffset::new(offset).unwrap());
     assert_eq!(presence(2).await.unwrap(), Presence::Missing, "another producer's");
-    assert_eq!(presence(3).await.unwrap(), Presence::NotShown);
+    assert_eq!(presence(3).await.unwrap_err().remedy(), Remedy::Retry, "said to be there, and not shown");
+    let mut from = 1;
+    let (end, beyond) = (TargetOffset::new(3).unwrap(), TargetOffset::new(4).unwrap());
+    assert_eq!(headers_from(&target, &partition, &mut from, beyond).await.unwrap().unwrap().len(), 1);
+    assert_eq!((from, headers_from(&target, &partition, &mut from, end).await.unwrap()), (3, None));
+    assert_eq!(headers_from(&target, &partition, &mut from, beyond).await.unwrap_err().remedy(), Remedy::Retry);
     kafka.close().await;
 }

@@ -10,7 +10,7 @@
 //! later than told. With nothing to copy it is `retention.ms` less the lag. It is not known with `retention.bytes` in
 //! force (that depends on what will be written), without timestamps, and where nothing is ever deleted by age.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,14 +95,13 @@ pub(super) async fn watch(link: LinkName, source: Cluster, registry: Registry) {
 
 impl Known {
     async fn refresh(&mut self, source: &Cluster, live: &[(TopicPartition, Arc<Live>)]) {
-        let mut topics: Vec<TopicName> = live.iter().map(|(partition, _)| partition.topic.clone()).collect();
-        topics.sort();
-        topics.dedup();
-        let is_new = topics.iter().any(|topic| !self.retention.contains_key(topic));
+        let topics: BTreeSet<&TopicName> = live.iter().map(|(partition, _)| &partition.topic).collect();
+        let is_new = topics.iter().any(|topic| !self.retention.contains_key(*topic));
         let is_old = self.read_at.is_none_or(|at| at.elapsed() > SETTINGS_AGE_MAX);
         if topics.is_empty() || !(is_new || is_old) {
             return;
         }
+        let topics: Vec<TopicName> = topics.into_iter().cloned().collect();
         let Ok(configs) = source.topic_configs(&topics).await else { return };
         self.read_at = Some(Instant::now());
         let read = |topic: TopicName| {

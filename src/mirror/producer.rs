@@ -208,6 +208,11 @@ impl Producer {
         let mut due = tokio::time::Instant::now();
         loop {
             self.take_waiting(&mut waiting);
+            if in_flight.is_empty() && !waiting.is_empty() {
+                // One response woke several partitions, and the first of them woke us: the others run before we do.
+                tokio::task::yield_now().await;
+                self.take_waiting(&mut waiting);
+            }
             if in_flight.len() < self.in_flight_max
                 && !waiting.is_empty()
                 && (in_flight.is_empty() || due <= tokio::time::Instant::now() || is_worth_a_request(&waiting))

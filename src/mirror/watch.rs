@@ -23,12 +23,15 @@ const PARTITIONS_MAX: usize = 2_000;
 
 /// Looks until dropped.
 pub(super) async fn watch(link: LinkName, source: Cluster, target: Cluster, registry: Registry) {
-    let mut start = 0;
+    let mut waiting = Vec::new();
     loop {
         tokio::time::sleep(INTERVAL).await;
-        let all = registry.of_link(&link);
-        let some: Vec<_> = all.iter().cycle().skip(start).take(PARTITIONS_MAX.min(all.len())).collect();
-        start = if all.is_empty() { 0 } else { (start + some.len()) % all.len() };
+        if waiting.is_empty() {
+            waiting = registry.of_link(&link).into_iter().map(|(partition, _)| partition).collect();
+        }
+        let turn = waiting.split_off(waiting.len().saturating_sub(PARTITIONS_MAX));
+        let still_here = |partition| registry.get(&link, &partition).map(|live| (partition, live));
+        let some: Vec<(TopicPartition, Arc<Live>)> = turn.into_iter().filter_map(still_here).collect();
         look(&target, &some).await;
         hide(&target, &some).await;
         look_at_paused(&link, &source, &registry, &some).await;
@@ -36,9 +39,9 @@ pub(super) async fn watch(link: LinkName, source: Cluster, target: Cluster, regi
 }
 
 /// Paused partitions have no fetcher. Those whose lease is lost are another daemon's to show.
-async fn look_at_paused(link: &LinkName, source: &Cluster, registry: &Registry, live: &[&(TopicPartition, Arc<Live>)]) {
+async fn look_at_paused(link: &LinkName, source: &Cluster, registry: &Registry, live: &[(TopicPartition, Arc<Live>)]) {
     let mut held: Vec<(TopicPartition, &Arc<Live>)> = Vec::new();
-    for (partition, live) in live.iter().copied() {
+    for (partition, live) in live {
         let lease = live.lock().paused_under.clone();
         match lease {
             Some(lease) if lease.is_held() => held.push((partition.clone(), live)),
@@ -63,7 +66,7 @@ async fn look_at_paused(link: &LinkName, source: &Cluster, registry: &Registry, 
 
 /// A broker that died before it noted a deletion shows filler again. Where the first record of a copy lies beyond
 /// offset 0, the log must not start before it.
-async fn hide(target: &Cluster, live: &[&(TopicPartition, Arc<Live>)]) {
+async fn hide(target: &Cluster, live: &[(TopicPartition, Arc<Live>)]) {
     let mut begun: BTreeMap<TopicPartition, TargetOffset> = BTreeMap::new();
     for (_, live) in live {
         let live = live.lock();
@@ -86,7 +89,7 @@ async fn hide(target: &Cluster, live: &[&(TopicPartition, Arc<Live>)]) {
     }
 }
 
-async fn look(target: &Cluster, live: &[&(TopicPartition, Arc<Live>)]) {
+async fn look(target: &Cluster, live: &[(TopicPartition, Arc<Live>)]) {
     let mirrored: Vec<(TopicPartition, &Arc<Live>)> = live
         .iter()
         .filter(|(_, live)| live.lock().state == PartitionState::Mirroring)

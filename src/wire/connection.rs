@@ -3,6 +3,7 @@
 //! A task reads, a task writes, a task watches deadlines; they share one state and end when the last handle is
 //! dropped or the connection is lost. Responses are decoded by whoever waits for them.
 
+mod buffers;
 mod establish;
 mod frames;
 mod line;

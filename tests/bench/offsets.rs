@@ -125,14 +125,20 @@ fn filling(name: &str, commits: u64, seconds: u64, (source, target): (&Cluster, 
     let sent = || running.iter().map(Running::sent).sum::<u64>();
     let mut daemon = Daemon::start(&topic, &config.matching(&topic));
     daemon.wait_for_state(&topic, PARTITIONS - 1, "mirroring", LIMIT);
-    // Cold brokers compile what they need first.
+    let lags_now = || -> Vec<u64> {
+        let said = daemon.topic(&topic);
+        said["partitions"].as_array().into_iter().flatten().filter_map(|p| p["lag_ms"].as_u64()).collect()
+    };
+    // Cold brokers compile what they need first, and fall behind meanwhile.
+    let begin = Instant::now();
     std::thread::sleep(Duration::from_secs(seconds / 3));
+    wait_for("the backlog of cold brokers", LIMIT, || lags_now().iter().all(|lag| *lag < 500).then_some(()));
+    let warm = begin.elapsed().as_secs_f64();
     let before = (daemon.usage(), target.node(1).usage(), sent());
     let mut lags: Vec<u64> = Vec::new();
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(seconds) {
-        let said = daemon.topic(&topic);
-        lags.extend(said["partitions"].as_array().into_iter().flatten().filter_map(|p| p["lag_ms"].as_u64()));
+        lags.extend(lags_now());
         std::thread::sleep(Duration::from_millis(100));
     }
     let passed = begin.elapsed().as_secs_f64();
@@ -142,7 +148,8 @@ fn filling(name: &str, commits: u64, seconds: u64, (source, target): (&Cluster, 
     lags.sort_unstable();
     let part = |hundredths: usize| lags.get(lags.len() * hundredths / 100).copied().unwrap_or_default();
     println!(
-        "fills by {name}: {made:.1} of {commits} commits/s and partition on {PARTITIONS} partitions for {passed:.0} s: \
+        "fills by {name}: {made:.1} of {commits} commits/s and partition on {PARTITIONS} partitions for {passed:.0} s, \
+         after {warm:.0} s: \
          lag {} ms (p50), {} ms (p99), {} ms at most; {identical} partitions identical; daemon {:.0} % of a core, \
          target {:.0} %",
         part(50),

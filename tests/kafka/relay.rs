@@ -19,6 +19,8 @@ use crate::frame::{self, Seen};
 pub const PRODUCE: i16 = 0;
 /// Kafka's API key of Fetch.
 pub const FETCH: i16 = 1;
+/// Kafka's API key of OffsetCommit.
+pub const OFFSET_COMMIT: i16 = 8;
 
 /// A running relay. Dropping it closes everything.
 pub struct Relay {

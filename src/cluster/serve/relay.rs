@@ -30,6 +30,8 @@ const REQUEST_BYTES_MAX: usize = 1 << 20;
 const FETCH_BYTES: [usize; 2] = [4 << 20, 512 << 10];
 /// The least that is worth a question.
 const FETCH_BYTES_LEAST: usize = 64 << 10;
+/// Of the number that ties a response to its request.
+const CORRELATION_ID_BYTES: usize = 4;
 
 /// Why a stream is not served any further.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +60,29 @@ struct Asked {
 
 /// What a response is, and the right to hold it.
 struct Told {
-    frame: Bytes,
+    correlation_id: i32,
+    /// What follows it. The broker's bytes are handed on, not copied.
+    rest: Bytes,
     _permit: Option<BytePermit>,
+}
+
+impl Told {
+    /// From a frame that begins with whatever number.
+    fn new(correlation_id: i32, frame: &Bytes, permit: Option<BytePermit>) -> Result<Self, Unserved> {
+        if frame.len() < CORRELATION_ID_BYTES {
+            return Err(Unserved::Response("it is too short".to_owned()));
+        }
+        Ok(Self { correlation_id, rest: frame.slice(CORRELATION_ID_BYTES..), _permit: permit })
+    }
+
+    /// What goes before the rest: the length of all and the number.
+    fn head(&self) -> Result<Bytes, Unserved> {
+        let length = CORRELATION_ID_BYTES + self.rest.len();
+        let mut head = BytesMut::with_capacity(2 * CORRELATION_ID_BYTES);
+        head.put_u32(u32::try_from(length).map_err(|_| Unserved::Size(length))?);
+        head.put_i32(self.correlation_id);
+        Ok(head.freeze())
+    }
 }
 
 /// Serves a stream until it ends.
@@ -106,9 +129,8 @@ async fn relay(
         Desk { exposure: &exposed.exposure, ids: Mutex::new(HashSet::new()), fetch_bytes_max: AtomicI32::new(0) };
     while let Some(asked) = next(reader).await? {
         let told = answer(exposed, connection, &desk, asked).await?;
-        let length = u32::try_from(told.frame.len()).map_err(|_| Unserved::Size(told.frame.len()))?;
-        writer.send(Bytes::copy_from_slice(&length.to_be_bytes())).await?;
-        writer.send(told.frame.clone()).await?;
+        writer.send(told.head()?).await?;
+        writer.send(told.rest.clone()).await?;
     }
     Ok(())
 }
@@ -196,7 +218,7 @@ fn offer(connection: &Connection, asked: &Asked) -> Result<Told, Unserved> {
     let error = if is_known { 0 } else { ResponseError::UnsupportedVersion.code() };
     let response = ApiVersionsResponse::default().with_error_code(error).with_api_keys(offered);
     let frame = encode(&response, asked.correlation_id, if is_known { asked.version } else { 0 })?;
-    Ok(Told { frame, _permit: None })
+    Told::new(asked.correlation_id, &frame, None)
 }
 
 fn offer_of<R: Answered>(connection: &Connection) -> Option<ApiVersion> {
@@ -234,7 +256,7 @@ fn reply<R: Answered>(told: Bytes, refused: R::Refused, desk: &Desk<'_>, asked: 
     ResponseHeader::decode(&mut body, header_version).map_err(|error| unreadable(error.to_string()))?;
     let mut response = R::Response::decode(&mut body, asked.version).map_err(|error| unreadable(error.to_string()))?;
     R::finish(&mut response, refused, desk);
-    Ok(Told { frame: encode(&response, asked.correlation_id, asked.version)?, _permit: None })
+    Told::new(asked.correlation_id, &encode(&response, asked.correlation_id, asked.version)?, None)
 }
 
 /// A Fetch's answer is handed on as it came, but for the number that ties it to its question.
@@ -250,12 +272,7 @@ async fn fetch(exposed: &Exposed, connection: &Connection, desk: &Desk<'_>, aske
     if is_refused {
         return reply::<FetchRequest>(told, is_refused, desk, &asked);
     }
-    let mut frame = Vec::from(told);
-    match frame.get_mut(..4) {
-        Some(number) => number.copy_from_slice(&asked.correlation_id.to_be_bytes()),
-        None => return Err(Unserved::Response("it is too short".to_owned())),
-    }
-    Ok(Told { frame: frame.into(), _permit: Some(permit) })
+    Told::new(asked.correlation_id, &told, Some(permit))
 }
 
 /// Topics of a Fetch go by id. Those of a stream that never asked for metadata are looked up once.

@@ -5,7 +5,6 @@
 //! Does not know: sessions, what an inquiry decides by.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -105,7 +104,9 @@ pub(super) struct Supervisor<S: Source> {
     /// How many entries of `current` make it worth looking for dead ones.
     sweep_at: usize,
     next_id: u64,
-    hasher: RandomState,
+    /// The connection to each broker that gets the next partition. They take turns: chance would put two busy ones of
+    /// a topic on one connection, and leave them behind on a long line.
+    turns: HashMap<BrokerId, usize>,
 }
 
 impl<S: Source> Supervisor<S> {
@@ -120,7 +121,7 @@ impl<S: Source> Supervisor<S> {
             current: HashMap::new(),
             sweep_at: 1024,
             next_id: 0,
-            hasher: RandomState::new(),
+            turns: HashMap::new(),
         }
     }
 
@@ -170,10 +171,9 @@ impl<S: Source> Supervisor<S> {
     }
 
     fn place(&mut self, slot: Box<Slot>, leader: Leader) {
-        let connections = self.common.settings.connections_per_broker.max(1);
-        let mut hasher = self.hasher.build_hasher();
-        std::hash::Hash::hash(&slot.partition, &mut hasher);
-        let connection = usize::try_from(hasher.finish() % u64::try_from(connections).unwrap_or(1)).unwrap_or(0);
+        let turn = self.turns.entry(leader.broker).or_default();
+        let connection = *turn;
+        *turn = (connection + 1) % self.common.settings.connections_per_broker.max(1);
         let mailbox = self.fetchers.entry((leader.broker, connection)).or_insert_with(|| {
             let mailbox = Arc::new(Mailbox::new());
             let fetcher =

@@ -5,16 +5,15 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
+use super::buffers::{Buffers, KEPT_FOR};
 use super::shared::Shared;
 use crate::wire::WireError;
 
 /// Small responses are read with one system call; larger reads go past this buffer.
 const READ_BUFFER_BYTES: usize = 16 << 10;
-/// Memory set aside before the bytes of a frame have arrived; later as much again as has arrived.
-const FIRST_RESERVE_BYTES: usize = 256 << 10;
 /// Waiting requests are written together up to this size.
 const WRITE_TOGETHER_BYTES: usize = 256 << 10;
 /// Parts handed to one system call.
@@ -32,9 +31,18 @@ pub(super) enum Outgoing {
 /// Reads frames and hands them to their waiters until the connection is lost.
 pub(super) async fn read_frames<R: AsyncRead + Unpin>(reader: R, shared: Arc<Shared>) {
     let mut reader = BufReader::with_capacity(READ_BUFFER_BYTES, reader);
+    let mut buffers = Buffers::new();
     let mut responses = 0;
     loop {
-        match read_frame(&mut reader, &shared, responses == 0).await {
+        // A connection that falls silent gives up what lies idle.
+        if buffers.has_idle() {
+            match tokio::time::timeout(KEPT_FOR, reader.fill_buf()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return shared.lose_by_io(&error, Some(responses)),
+                Err(_) => buffers.drop_idle(),
+            }
+        }
+        match read_frame(&mut reader, &mut buffers, &shared, responses == 0).await {
             Ok((correlation_id, frame)) => {
                 responses += 1;
                 if !shared.deliver(correlation_id, frame) {
@@ -60,6 +68,7 @@ impl From<io::Error> for Lost {
 
 async fn read_frame<R: AsyncRead + Unpin>(
     reader: &mut BufReader<R>,
+    buffers: &mut Buffers,
     shared: &Shared,
     is_first: bool,
 ) -> Result<(i32, Bytes), Lost> {
@@ -82,19 +91,18 @@ async fn read_frame<R: AsyncRead + Unpin>(
         return Err(Lost::Frame { correlation_id: None, error });
     };
     // The frame keeps the correlation id, because the codec counts it to the response header.
-    let mut frame = Vec::with_capacity(length.min(FIRST_RESERVE_BYTES));
+    let mut frame = buffers.take(length);
     frame.extend_from_slice(&correlation_id.to_be_bytes());
     let mut reader = reader.take(rest_bytes as u64);
     while frame.len() < length {
-        // Memory follows what arrives, so that an announced size alone costs nothing.
         if frame.len() == frame.capacity() {
-            frame.reserve_exact((length - frame.len()).min(frame.len()));
+            Buffers::grow(&mut frame, length);
         }
         if reader.read_buf(&mut frame).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
     }
-    Ok((correlation_id, Bytes::from(frame)))
+    Ok((correlation_id, buffers.lend(frame)))
 }
 
 /// Writes queued requests until the queue ends or writing fails.

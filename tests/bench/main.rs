@@ -10,7 +10,7 @@
 //! partition on 10 partitions, by markers; 10 by empty transactions), `groups` (10,000 groups on 200 topics, 500
 //! changes a second; `GROUPS`, `GROUP_TOPICS`, `GROUP_CHANGES`), `map` (5 million runs; no brokers).
 //!
-//! On clusters in memory: `emulator` (librdkafka writes and reads 4 GB), `scale` (20,000 partitions on one daemon).
+//! On clusters in memory: `emulator` (librdkafka writes and reads 4 GB), `scale` (10,000, and 20,000 partitions).
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -80,7 +80,9 @@ fn main() {
         emulator::measure(4_000_000 / share);
     }
     if is_wanted("scale") {
-        scale::measure(if is_quick { 20 } else { 200 }, if is_quick { 10 } else { 60 });
+        for topics in if is_quick { [10, 20] } else { [100, 200] } {
+            scale::measure(topics, if is_quick { 10 } else { 60 });
+        }
     }
     if !named.is_empty() && named.iter().all(|name| ["map", "emulator", "scale"].contains(name)) {
         return;

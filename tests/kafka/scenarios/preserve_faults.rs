@@ -14,9 +14,9 @@ use crate::reader::{read_topic, watermarks};
 use crate::security::Security;
 use crate::workload::{Kind, Workload};
 
-use super::preserve::{assert_same_offsets, fill_source, relation};
+use super::preserve::{EVERY_GAP, assert_same_offsets, end, fill_source, relation};
 use super::security::{ON_TARGET, STATE, USER, grant, reach};
-use super::{RECOVERY, chance, finish, rounds, shared, wait_for_growth};
+use super::{RECOVERY, chance, rounds, shared, wait_for_growth};
 
 /// Whether a record is filler: empty, and from 1970.
 fn is_filler(entry: &crate::record::Entry) -> bool {
@@ -120,7 +120,7 @@ fn leaders_move_during_fills() {
     on.source.admin().create_topic(topic, 2, &[]);
     let work = Workload { kind: Kind::Transactional(4), rate: 200, ..Workload::new(&on.source.bootstrap(), topic, 2) };
     let running = work.start();
-    let config = Config::new(topic, on.source, &target).matching(topic);
+    let config = Config::new(topic, on.source, &target).matching(topic).line(EVERY_GAP);
     let mut daemon = Daemon::start("same-1", &config);
     wait_for_growth(&target, topic);
     target.admin().set_configs(topic, &[("min.insync.replicas", "2")]);
@@ -157,7 +157,8 @@ fn transaction_coordinators_fail_during_fills() {
     on.source.admin().create_topic(topic, 2, &[]);
     let work = Workload { kind: Kind::Transactional(8), rate: 60, ..Workload::new(&on.source.bootstrap(), topic, 2) };
     let running = work.start();
-    let config = Config::new(topic, on.source, &target).cluster("target", &reach(&target, USER)).matching(topic);
+    let config = Config::new(topic, on.source, &target).cluster("target", &reach(&target, USER));
+    let config = config.matching(topic).line(EVERY_GAP);
     let mut daemon = Daemon::start("same-1", &config);
     wait_for_growth(&target, topic);
     for round in 0..rounds() {
@@ -177,21 +178,4 @@ fn transaction_coordinators_fail_during_fills() {
     }
     running.stop();
     end(&Judge::new(on.source, &target, &[topic]), &mut daemon, topic);
-}
-
-/// Everything is there; and each partition is identical, or says why not.
-fn end(judge: &Judge, daemon: &mut Daemon, topic: &str) {
-    judge.wait();
-    let mut are_all_identical = true;
-    for partition in 0..2 {
-        let said = daemon.partition(topic, partition);
-        eprintln!("{topic}-{partition}: {} {}", said["offsets"], said["offsets_because"]);
-        let is_identical = said["offsets"] == "identical";
-        assert!(is_identical || said["offsets_because"].is_string(), "{said}");
-        are_all_identical &= is_identical;
-    }
-    let pairs = finish(judge, daemon);
-    if are_all_identical {
-        assert_same_offsets(&pairs);
-    }
 }

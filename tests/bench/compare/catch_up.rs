@@ -113,7 +113,13 @@ pub fn replay(source: &Cluster, target: &Cluster, shape: &Shape) -> Result<f64, 
     };
     let this = std::env::current_exe().expect("our own program").display().to_string();
     let own = vec!["--replay".to_owned(), shape.busy.to_string(), begin.display().to_string()];
-    let mut process = Process::start("replay", &this, &[own, job.arguments()].concat(), &log, &[]);
+    let mut process = Process::start(
+        "replay",
+        &this,
+        &[own, job.arguments()].concat(),
+        &log,
+        &[("RUST_BACKTRACE".to_owned(), "0".to_owned())],
+    );
     let line = |word: &str| {
         let text = tail_of(&log, 1_000);
         text.lines().find_map(|line| line.strip_prefix(word).map(|rest| rest.trim().to_owned()))

@@ -146,7 +146,11 @@ impl Comparison {
     fn compare(&mut self, source: &Cluster, target: &Cluster, shape: &Shape, rounds: usize) -> String {
         source.admin().create_topic(&shape.topic(), shape.partitions, &[]);
         let begin = Instant::now();
-        shapes::fill(&source.bootstrap(), shape);
+        if let Err(failure) = shapes::fill(&source.bootstrap(), shape) {
+            self.failures.push(format!("{}: {failure}", shape.name));
+            source.admin().delete_topic(&shape.topic());
+            return String::new();
+        }
         let batch_bytes = source.log_bytes(&shape.topic());
         eprintln!("{}: {} MB in {:.1} s", shape.name, batch_bytes / 1_000_000, begin.elapsed().as_secs_f64());
         let mut results: Vec<(Copier, Vec<_>)> = self.copiers.iter().map(|copier| (*copier, Vec::new())).collect();

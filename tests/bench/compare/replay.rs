@@ -31,12 +31,14 @@ pub fn run(job: &Job, busy: i32, begin: &Path) {
             let partition = TopicPartition::new(topic.clone(), PartitionIndex(index));
             queues.push((PartitionIndex(index), read(&source, &partition).await));
         }
+        let target_topic = TopicName::new(&job.target_topic).expect("a name");
+        wait_until_led(&target, &target_topic, busy).await;
         println!("ready");
         while !begin.exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let start = Instant::now();
-        send(&target, &TopicName::new(&job.target_topic).expect("a name"), queues).await;
+        send(&target, &target_topic, queues).await;
         println!("done {}", start.elapsed().as_secs_f64());
     });
 }
@@ -44,6 +46,21 @@ pub fn run(job: &Job, busy: i32, begin: &Path) {
 fn cluster(name: &str, bootstrap: &str) -> Cluster {
     let settings = Settings::plain(vec![bootstrap.to_owned()], "bare-replay");
     Cluster::new(causeway::types::ClusterName::new(name).expect("a name"), Client::new(settings))
+}
+
+/// A broker takes a while until it leads all partitions of a large topic that was just made.
+async fn wait_until_led(target: &Cluster, topic: &TopicName, busy: i32) {
+    let of_topic = |index| TopicPartition::new(topic.clone(), PartitionIndex(index));
+    let partitions: Vec<_> = (0..busy).map(of_topic).collect();
+    let begin = Instant::now();
+    loop {
+        let listed = target.list_offsets(&partitions, OffsetQuery::HighWatermark).await;
+        if listed.is_ok_and(|listed| partitions.iter().all(|p| listed.get(p).is_some_and(Result::is_ok))) {
+            return;
+        }
+        assert!(begin.elapsed() < Duration::from_mins(1), "the target topic has no leaders");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// All batches of a partition, merged as far as the daemon would.

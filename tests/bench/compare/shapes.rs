@@ -4,11 +4,13 @@
 //! Promises: the same bytes for every copier; batches as full as the shape says.
 //! Does not know: who copies.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext};
 
 const LIMIT: Duration = Duration::from_mins(5);
 
@@ -150,7 +152,10 @@ pub fn producer(bootstrap: &str, shape: &Shape) -> ClientConfig {
 }
 
 /// Sends one record, waiting for room.
-pub fn send(producer: &BaseProducer, topic: &str, partition: i32, value: &[u8]) {
+pub fn send<C>(producer: &BaseProducer<C>, topic: &str, partition: i32, value: &[u8])
+where
+    C: ProducerContext<DeliveryOpaque = ()>,
+{
     loop {
         let record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).payload(value);
         match producer.send(record) {
@@ -178,36 +183,60 @@ pub fn value(number: u64, bytes: usize) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Fills a topic.
-pub fn fill(bootstrap: &str, shape: &Shape) {
+/// Why the first record that was not delivered was not: a copier would wait for it.
+#[derive(Debug, Default)]
+struct Deliveries {
+    failure: Mutex<Option<String>>,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result {
+            let told = || format!("filling: a record of {} bytes was not delivered: {error}", message.payload_len());
+            self.failure.lock().expect("no panic").get_or_insert_with(told);
+        }
+    }
+}
+
+/// Fills a topic; or tells why it is not full.
+pub fn fill(bootstrap: &str, shape: &Shape) -> Result<(), String> {
     match shape.per_transaction {
-        Some(records) => fill_in_transactions(bootstrap, shape, records),
+        Some(records) => {
+            fill_in_transactions(bootstrap, shape, records);
+            Ok(())
+        }
         None => fill_plainly(bootstrap, shape),
     }
 }
 
 /// Up to four producers, each with its share of the partitions.
-fn fill_plainly(bootstrap: &str, shape: &Shape) {
+fn fill_plainly(bootstrap: &str, shape: &Shape) -> Result<(), String> {
     let topic = shape.topic();
     let per_partition = shape.records / u64::from(shape.busy.unsigned_abs());
     let threads = shape.busy.min(4);
-    std::thread::scope(|scope| {
-        for thread in 0..threads {
-            let topic = &topic;
-            scope.spawn(move || {
-                let producer: BaseProducer = producer(bootstrap, shape).create().expect("a producer");
-                for partition in (thread..shape.busy).step_by(4) {
-                    for number in 0..per_partition {
-                        send(&producer, topic, partition, &value(number, shape.record_bytes));
-                        if number.is_multiple_of(1_000) {
-                            producer.poll(Duration::ZERO);
-                        }
-                    }
+    let fill = |thread: i32| {
+        let producer: BaseProducer<Deliveries> =
+            producer(bootstrap, shape).create_with_context(Deliveries::default()).expect("a producer");
+        for partition in (thread..shape.busy).step_by(4) {
+            for number in 0..per_partition {
+                send(&producer, &topic, partition, &value(number, shape.record_bytes));
+                if number.is_multiple_of(1_000) {
+                    producer.poll(Duration::ZERO);
                 }
-                producer.flush(LIMIT).expect("all is delivered");
-            });
+            }
         }
-    });
+        producer.flush(LIMIT).map_err(|error| format!("filling: {error}"))?;
+        producer.context().failure.lock().expect("no panic").take().map_or(Ok(()), Err)
+    };
+    let fill = &fill;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|thread| scope.spawn(move || fill(thread))).collect();
+        running.into_iter().try_for_each(|thread| thread.join().expect("no panic"))
+    })
 }
 
 fn fill_in_transactions(bootstrap: &str, shape: &Shape, records: u64) {

@@ -33,8 +33,8 @@ pub(super) fn relation(daemon: &Daemon, topic: &str, partition: i32) -> Value {
     daemon.partition(topic, partition)["offsets"].clone()
 }
 
-/// Transactions of a few records leave more offsets without a record than a link fills by default: after ten thousand of
-/// them a partition would be translated, and nothing more be filled.
+/// Transactions of a few records leave more offsets without a record than a link fills by default: after ten thousand
+/// of them a partition would be translated, and nothing more be filled.
 pub(super) const EVERY_GAP: &str = "gap_fill_ratio_max = 1000.0";
 
 /// Everything is there; and each partition is identical, or says why not.

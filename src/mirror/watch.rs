@@ -19,7 +19,7 @@ use crate::types::{LinkName, SourceOffset, TargetOffset, TopicPartition};
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Partitions of one look: with more of them each is looked at less often.
-const PARTITIONS_MAX: usize = 2_000;
+const PARTITIONS_MAX: usize = 1_000;
 
 /// Looks until dropped.
 pub(super) async fn watch(link: LinkName, source: Cluster, target: Cluster, registry: Registry) {

@@ -20,7 +20,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use self::explain::explain;
@@ -36,6 +36,10 @@ use crate::wire::PemSource;
 /// What both sides must name as the protocol inside.
 const PROTOCOL: &[u8] = b"causeway-peer";
 const BINDING_LABEL: &[u8] = b"EXPORTER-causeway-peer";
+/// What one system call receives: the TLS library alone asks for 4 KiB at a time.
+const RECEIVED_TOGETHER_BYTES: usize = 64 << 10;
+/// What it takes before it has to be sent, in bytes: as much as is written together, and its heads.
+const SENT_TOGETHER_BYTES: usize = 256 << 10;
 /// Certificates that live longer are looked at again after this time: timers can't wait much longer.
 const VALID_FOR_MAX: Duration = Duration::from_hours(24 * 365);
 
@@ -102,8 +106,10 @@ impl Tls {
         };
         let config = client_config(&current, rules.clone()).map_err(PeerError::Own)?;
         let refuse = |error: io::Error| PeerError::Tls { address: address.to_owned(), reason: explain(&error) };
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(refuse)?;
-        let (_, session) = stream.get_ref();
+        let stream = BufReader::with_capacity(RECEIVED_TOGETHER_BYTES, stream);
+        let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(refuse)?;
+        let (_, session) = stream.get_mut();
+        session.set_buffer_limit(Some(SENT_TOGETHER_BYTES));
         let shown = session.peer_certificates().unwrap_or_default();
         let binding = session.export_keying_material([0; 32], BINDING_LABEL, None);
         let (peer, binding, valid_for) = judge(&rules, Role::Listener, shown, binding, address)?;
@@ -119,8 +125,10 @@ impl Tls {
     {
         let current = self.current().await.map_err(PeerError::Own)?;
         let refuse = |error: io::Error| PeerError::Tls { address: address.to_owned(), reason: explain(&error) };
-        let stream = TlsAcceptor::from(Arc::clone(&current.listener)).accept(stream).await.map_err(refuse)?;
-        let (_, session) = stream.get_ref();
+        let stream = BufReader::with_capacity(RECEIVED_TOGETHER_BYTES, stream);
+        let mut stream = TlsAcceptor::from(Arc::clone(&current.listener)).accept(stream).await.map_err(refuse)?;
+        let (_, session) = stream.get_mut();
+        session.set_buffer_limit(Some(SENT_TOGETHER_BYTES));
         let shown = session.peer_certificates().unwrap_or_default();
         let binding = session.export_keying_material([0; 32], BINDING_LABEL, None);
         let (peer, binding, valid_for) = judge(&current.rules, Role::Dialler, shown, binding, address)?;

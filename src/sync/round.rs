@@ -130,6 +130,9 @@ fn conclude(sync: &TopicSync, jobs: &Jobs, moment: Moment, report: &mut RoundRep
             }
             None => {
                 report.mirrored += 1;
+                if let Side::Present(life) = &job.seen.source {
+                    report.partitions += usize::try_from(life.partitions).unwrap_or(0);
+                }
                 report.problems.extend(more_partitions(topic, &job.seen));
                 record::mirrored(&job.seen, &job.settings, job.batch_bytes_max, moment)
             }

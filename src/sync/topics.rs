@@ -14,12 +14,17 @@ use crate::selection::Selection;
 use crate::store::{Lease, StartAt, Store};
 use crate::types::{ClusterName, LinkName, TopicName};
 
+/// Each so many partitions lengthen the time between two rounds by an interval.
+const PARTITIONS_PER_INTERVAL: usize = 10_000;
+/// No pause is longer than so many intervals.
+const INTERVALS_MAX: u32 = 4;
+
 /// What the loop needs.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The link.
     pub link: LinkName,
-    /// From the end of a round to the next one.
+    /// From the end of a round to the next one; longer with more than [`PARTITIONS_PER_INTERVAL`] partitions.
     pub interval: Duration,
     /// Whether settings of source topics are followed after the mirror topic was created.
     pub is_config_sync_on: bool,
@@ -51,6 +56,8 @@ impl Problem {
 pub struct RoundReport {
     /// How many topics are mirrored, paused ones included.
     pub mirrored: usize,
+    /// The partitions of those.
+    pub(super) partitions: usize,
     /// How many are not, for a reason that their record has.
     pub stopped: usize,
     /// Source topics whose target topic was created in this round.
@@ -134,6 +141,7 @@ impl TopicSync {
                     let mut report = RoundReport {
                         problems: vec![problem],
                         mirrored: so_far.mirrored,
+                        partitions: so_far.partitions,
                         stopped: so_far.stopped,
                         ..RoundReport::default()
                     };
@@ -145,10 +153,17 @@ impl TopicSync {
             }
             tokio::select! {
                 () = lease.lost() => return,
-                () = tokio::time::sleep(self.settings.interval) => {}
+                () = tokio::time::sleep(self.pause()) => {}
                 () = self.wake.notified() => {}
             }
         }
+    }
+
+    /// From the end of the last round to the next one. A round reads what both clusters say of every partition: with
+    /// very many of them it is made less often, so that a link at rest stays cheap.
+    fn pause(&self) -> Duration {
+        let stretched = self.reports.borrow().partitions / PARTITIONS_PER_INTERVAL;
+        self.settings.interval * u32::try_from(stretched + 1).unwrap_or(INTERVALS_MAX).min(INTERVALS_MAX)
     }
 
     /// Makes the next round begin at once: a topic was resolved, or resumed.

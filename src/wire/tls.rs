@@ -16,6 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ConfigBuilder, RootCertStore, WantsVerifier, client::WantsClientCert};
 use sha2::{Digest, Sha256};
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -24,6 +25,9 @@ pub(super) use explain::{explain, tls_error};
 
 use self::verify::ChainVerifier;
 use super::{PemSource, TlsSettings, lock};
+
+/// What one system call receives: the TLS library alone asks for 4 KiB at a time.
+const RECEIVED_TOGETHER_BYTES: usize = 64 << 10;
 
 /// Makes TLS connections to one cluster's brokers.
 #[derive(Debug)]
@@ -52,9 +56,14 @@ impl Tls {
     }
 
     /// Shakes hands. On failure says why.
-    pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+    pub(super) async fn connect(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> Result<TlsStream<BufReader<TcpStream>>, String> {
         let config = self.config().await?;
         let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("`{host}` is not a host name"))?;
+        let stream = BufReader::with_capacity(RECEIVED_TOGETHER_BYTES, stream);
         let connected = TlsConnector::from(config).connect(name, stream).await;
         connected.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {

@@ -14,6 +14,7 @@ use crate::process::{Usage, wait_for};
 /// Of each topic.
 const PARTITIONS: i32 = 100;
 const LIMIT: Duration = Duration::from_mins(15);
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
 
 /// What one partition keeps, so that this process stays small.
 const RETENTION: [(&str, &str); 2] = [("retention.bytes", "4194304"), ("segment.bytes", "1048576")];
@@ -51,6 +52,8 @@ pub fn measure(topics: usize, seconds: u64) {
         used.cpu_seconds,
         used.resident_bytes_peak >> 20
     );
+    // What begins with the first records has ended by then: checkpoints, and settings of topics that have caught up.
+    std::thread::sleep(SETTLED_AFTER);
     told("idle", &daemon, || std::thread::sleep(Duration::from_secs(seconds)));
     told("50 MB/s in a hundred of them", &daemon, || {
         trickle(&source.bootstrap(), &names[..1], PARTITIONS, 50_000, seconds);

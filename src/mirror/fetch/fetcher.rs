@@ -259,14 +259,14 @@ impl<S: Source> Fetcher<S> {
         self.failures = 0;
         self.backoff.reset();
         self.holdings.session().accepted(if self.version >= SESSIONS_FROM { response.session_id } else { 0 });
-        let reserved = purse.bytes();
+        let (reserved, took) = (purse.bytes(), began.elapsed());
         let intake = self.holdings.hand_out(response, &mut purse);
-        self.appetite.note(intake.bytes, reserved);
+        self.appetite.note(intake.bytes, reserved, took);
         if let Some(needed) = intake.needed {
             self.appetite.need(needed);
         }
         if intake.bytes > 0 {
-            self.metrics.seconds.record(began.elapsed().as_secs_f64());
+            self.metrics.seconds.record(took.as_secs_f64());
             self.metrics.bytes.increment(u64::try_from(intake.bytes).unwrap_or(u64::MAX));
             self.common.pace.spend(intake.bytes);
             if intake.bytes < TRICKLE_BYTES {

@@ -6,12 +6,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::inbox::HeldMemory;
 use crate::tasks::{ByteBudget, BytePermit};
 
 /// The smallest response that is asked for. With less free a request waits: smaller ones cost more than they bring.
 const BYTES_FLOOR: usize = 64 << 10;
+/// More than this only makes a response cheaper where the way to the broker is long: nearby it costs memory, which is
+/// cold by the time it is read.
+const BYTES_PLENTY: usize = 4 << 20;
+/// An exchange of that much is a long one.
+const LONG_EXCHANGE: Duration = Duration::from_millis(40);
 
 /// How much one connection asks for.
 #[derive(Debug)]
@@ -44,10 +50,14 @@ impl Appetite {
         self.needed = self.needed.max(bytes);
     }
 
-    /// Doubles after a response that filled half of its room, halves after one that left three quarters unused.
-    pub(super) fn note(&mut self, used: usize, reserved: usize) {
+    /// Doubles after a response that filled half of its room, halves after one that left three quarters unused. What
+    /// is plenty grows only if the exchange took long.
+    pub(super) fn note(&mut self, used: usize, reserved: usize, took: Duration) {
         self.needed = BYTES_FLOOR;
         if used >= reserved / 2 {
+            if self.wanted >= BYTES_PLENTY && took < LONG_EXCHANGE {
+                return;
+            }
             self.wanted = self.wanted.saturating_mul(2).max(used).min(self.response_bytes_max.max(BYTES_FLOOR));
         } else if used < reserved / 4 {
             self.wanted = (self.wanted / 2).max(BYTES_FLOOR * 4);

@@ -19,7 +19,7 @@ const LARGE_BYTES: usize = 128 << 10;
 const FIRST_RESERVE_BYTES: usize = 256 << 10;
 /// One is being filled while another one is still read.
 const IDLE_MAX: usize = 2;
-const IDLE_BYTES_MAX: usize = 8 << 20;
+const IDLE_BYTES_MAX: usize = 16 << 20;
 /// How long buffers wait for another large frame.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(5);
 

@@ -20,6 +20,8 @@ use crate::shapes::Shape;
 pub enum Copier {
     /// This project.
     Causeway,
+    /// The same with translated offsets, as everybody else's are: beside the first where that makes a difference.
+    CausewayTranslating,
     /// MirrorMaker 2 without any setting that is not needed.
     MirrorMakerShipped,
     /// MirrorMaker 2 tuned.
@@ -31,14 +33,21 @@ pub enum Copier {
 }
 
 /// In the order of the table.
-pub const ALL: [Copier; 5] =
-    [Copier::Causeway, Copier::MirrorMakerTuned, Copier::MirrorMakerShipped, Copier::FranzGo, Copier::Rdkafka];
+pub const ALL: [Copier; 6] = [
+    Copier::Causeway,
+    Copier::CausewayTranslating,
+    Copier::MirrorMakerTuned,
+    Copier::MirrorMakerShipped,
+    Copier::FranzGo,
+    Copier::Rdkafka,
+];
 
 impl Copier {
     /// Its name in the table and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Causeway => "causeway",
+            Self::CausewayTranslating => "causeway-translating",
             Self::MirrorMakerShipped => "mm2",
             Self::MirrorMakerTuned => "mm2-tuned",
             Self::Rdkafka => "rdkafka",
@@ -46,11 +55,16 @@ impl Copier {
         }
     }
 
+    /// Whether it is worth a row.
+    pub fn is_for(self, shape: &Shape) -> bool {
+        self != Self::CausewayTranslating || shape.per_transaction.is_some()
+    }
+
     /// The topic that it writes to.
     pub fn target_topic(self, shape: &Shape) -> String {
         match self {
             Self::MirrorMakerShipped | Self::MirrorMakerTuned => mirrormaker::target_topic(&shape.topic()),
-            Self::Causeway | Self::Rdkafka | Self::FranzGo => shape.topic(),
+            Self::Causeway | Self::CausewayTranslating | Self::Rdkafka | Self::FranzGo => shape.topic(),
         }
     }
 
@@ -71,8 +85,9 @@ impl Copier {
         let folder = scratch(self.name());
         let log = folder.join("log");
         match self {
-            Self::Causeway => {
-                let config = Config::new(shape.name, source, target).matching(&shape.topic());
+            Self::Causeway | Self::CausewayTranslating => {
+                let offsets = if self == Self::Causeway { "preserve" } else { "translate" };
+                let config = Config::new(shape.name, source, target).matching(&shape.topic()).offsets(offsets);
                 Running::Daemon(Daemon::start_without_waiting(shape.name, &config))
             }
             Self::MirrorMakerShipped | Self::MirrorMakerTuned => {

@@ -43,8 +43,10 @@ struct Line {
 
 #[derive(Default)]
 struct Queue {
-    packets: VecDeque<(Instant, Vec<u8>)>,
+    packets: VecDeque<(Instant, usize, Vec<u8>)>,
     bytes: usize,
+    /// Buffers that are used again: the line should cost little beside what it is there to measure.
+    free: Vec<Vec<u8>>,
 }
 
 fn device(namespace: Option<&str>, name: &str) -> c_int {
@@ -99,15 +101,20 @@ fn carry(from: c_int, to: c_int, line: Line) {
             let mut held = filled.0.lock().unwrap();
             if held.bytes + count <= HELD_BYTES_MAX {
                 held.bytes += count;
-                held.packets.push_back((leaves_at + line.delay, buffer[..count].to_vec()));
-                filled.1.notify_one();
+                let next = held.free.pop().unwrap_or_else(|| vec![0; PACKET_BYTES_MAX]);
+                let packet = std::mem::replace(&mut buffer, next);
+                held.packets.push_back((leaves_at + line.delay, count, packet));
+                // Whoever waits has its time already, unless there was nothing to wait for.
+                if held.packets.len() == 1 {
+                    filled.1.notify_one();
+                }
             }
         }
     });
     thread::spawn(move || {
         let mut held = queue.0.lock().unwrap();
         loop {
-            let Some(due) = held.packets.front().map(|(due, _)| *due) else {
+            let Some(due) = held.packets.front().map(|(due, _, _)| *due) else {
                 held = queue.1.wait(held).unwrap();
                 continue;
             };
@@ -116,12 +123,13 @@ fn carry(from: c_int, to: c_int, line: Line) {
                 held = queue.1.wait_timeout(held, due - now).unwrap().0;
                 continue;
             }
-            let Some((_, packet)) = held.packets.pop_front() else { continue };
-            held.bytes -= packet.len();
+            let Some((_, count, packet)) = held.packets.pop_front() else { continue };
+            held.bytes -= count;
             drop(held);
             // SAFETY: the packet is as long as is said.
-            unsafe { write(to, packet.as_ptr().cast(), packet.len()) };
+            unsafe { write(to, packet.as_ptr().cast(), count) };
             held = queue.0.lock().unwrap();
+            held.free.push(packet);
         }
     });
 }

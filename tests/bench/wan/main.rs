@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench wan -- [--quick] [--line clean|loss|narrow]... [--way direct|peer]...` needs root: the source
 //! and the daemon next to it run in a network namespace, 80 ms away. One topic of 8 partitions is copied; nothing is
-//! asserted, and a first copy is thrown away. On a machine with more than two cores, `taskset -c 0,1` gives the figures
-//! that are asked for.
+//! asserted, and the first copies are thrown away. On a machine with more than two cores, `taskset -c 0,1` gives the
+//! figures that are asked for.
 //!
 //! Columns: MB of values; seconds from the first record on the target to the last; MB/s; the longest round trip of a
 //! control frame while the line was full, in ms; CPU seconds per GB of the copying and of the serving daemon; the most
@@ -58,6 +58,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 const LIMIT: Duration = Duration::from_mins(20);
+const COPIES_TO_WARM: u32 = 3;
 /// Windows have opened by then.
 const SETTLED_AFTER: Duration = Duration::from_secs(5);
 
@@ -80,14 +81,16 @@ fn main() {
         "{:8} {:7} {:>7} {:>7} {:>7} {:>9} {:>10} {:>10} {:>8} {:>8}",
         "line", "way", "MB", "s", "MB/s", "control", "copy s/GB", "serve s/GB", "copy MB", "serve MB"
     );
-    // The first copy warms the target's JVM; it is thrown away.
-    let mut is_warm = false;
+    // The first copies warm both JVMs, whose compilers are busy for a minute; they are thrown away.
+    let mut copies_to_warm = COPIES_TO_WARM;
     for shape in SHAPES.iter().filter(|shape| lines.is_empty() || lines.iter().any(|line| line == shape.name)) {
         let _network = Network::build(*shape);
         let _source = Source::start();
-        if !std::mem::replace(&mut is_warm, true) {
-            let bytes = Source::fill("wan-warm", records / 2);
-            measure(&target, *shape, Way::Peer, "peer", ("wan-warm", records / 2, bytes));
+        for number in 0..std::mem::take(&mut copies_to_warm) {
+            let topic = format!("wan-warm-{number}");
+            let bytes = Source::fill(&topic, records / 2);
+            eprintln!("thrown away: {}", measure(&target, *shape, Way::Peer, "peer", (&topic, records / 2, bytes)));
+            Source::admin().delete_topic(&topic);
         }
         // What a broker sends on one connection is bounded by `socket.send.buffer.bytes`: the direct way takes long.
         for (way, name, records) in [(Way::Direct, "direct", records / 10), (Way::Peer, "peer", records)] {

@@ -87,7 +87,7 @@ async fn connections_set_aside_half_of_the_budget_at_most() {
     let mut appetites: Vec<_> = (0..8).map(|_| Appetite::new(budget.clone(), 4 << 20)).collect();
     for appetite in &mut appetites {
         for _ in 0..10 {
-            appetite.note(1, 1);
+            appetite.note(1, 1, Duration::ZERO);
         }
     }
     let mut purses = Vec::new();
@@ -103,6 +103,18 @@ async fn connections_set_aside_half_of_the_budget_at_most() {
     appetites[0].need(3 << 20);
     drop(purses);
     assert_eq!(appetites[0].reserve(8, None).await.bytes(), 3 << 20);
+}
+
+#[tokio::test]
+async fn what_is_plenty_grows_only_on_a_long_way() {
+    let budget = ByteBudget::new(64 << 20);
+    let mut appetite = Appetite::new(budget, 16 << 20);
+    for (took_ms, expected) in [(1, 4 << 20), (39, 4 << 20), (40, 16 << 20), (1, 16 << 20)] {
+        for _ in 0..10 {
+            appetite.note(1, 1, Duration::from_millis(took_ms));
+        }
+        assert_eq!(appetite.reserve(1, None).await.bytes(), expected, "after {took_ms} ms");
+    }
 }
 
 #[tokio::test(start_paused = true)]

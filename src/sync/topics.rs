@@ -24,7 +24,7 @@ const INTERVALS_MAX: u32 = 4;
 pub struct Settings {
     /// The link.
     pub link: LinkName,
-    /// From the end of a round to the next one; longer with more than [`PARTITIONS_PER_INTERVAL`] partitions.
+    /// From the end of a round to the next one; longer with more than 10,000 partitions.
     pub interval: Duration,
     /// Whether settings of source topics are followed after the mirror topic was created.
     pub is_config_sync_on: bool,

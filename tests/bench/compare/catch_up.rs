@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use crate::broker::Cluster;
 use crate::copiers::Copier;
 use crate::plain::Job;
-use crate::process::{Process, Usage, scratch, tail_of};
+use crate::process::{Process, Usage, scratch, tail_of, wait_for};
 use crate::shapes::Shape;
 
 const LIMIT: Duration = Duration::from_mins(5);
@@ -158,6 +158,23 @@ fn watcher(cluster: &Cluster) -> BaseConsumer {
         .set("group.id", "bench")
         .create()
         .expect("a consumer")
+}
+
+/// Waits until the source serves all partitions that get records.
+pub fn wait_until_led(source: &Cluster, shape: &Shape) {
+    let (watcher, topic) = (watcher(source), shape.topic());
+    let is_led = |partition| watcher.fetch_watermarks(&topic, partition, Duration::from_secs(1)).is_ok();
+    wait_for("leaders at the source", LIMIT, || (0..shape.busy).all(is_led).then_some(()));
+}
+
+/// Whether the source has what was to be written. Producers were seen to call all records of a topic that had just
+/// been made delivered, and one was not there.
+pub fn check_filled(source: &Cluster, shape: &Shape) -> Result<(), String> {
+    let there = copied(&watcher(source), &shape.topic(), shape);
+    if there < shape.records {
+        return Err(format!("the source has {there} records of {}, all of them called delivered", shape.records));
+    }
+    Ok(())
 }
 
 /// How many offsets the target has when all records are there. Whoever keeps offsets has those of commits too, but for

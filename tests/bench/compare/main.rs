@@ -146,8 +146,10 @@ impl Comparison {
 
     fn compare(&mut self, source: &Cluster, target: &Cluster, shape: &Shape, rounds: usize) -> String {
         source.admin().create_topic(&shape.topic(), shape.partitions, &[]);
+        catch_up::wait_until_led(source, shape);
         let begin = Instant::now();
-        if let Err(failure) = shapes::fill(&source.bootstrap(), shape) {
+        let filled = shapes::fill(&source.bootstrap(), shape).and_then(|()| catch_up::check_filled(source, shape));
+        if let Err(failure) = filled {
             self.failures.push(format!("{}: {failure}", shape.name));
             source.admin().delete_topic(&shape.topic());
             return String::new();

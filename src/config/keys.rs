@@ -372,7 +372,14 @@ pub(super) static SYNC: Section = Section {
             "settings that came from the source and are changed on a mirror topic are set again, or stay until the \
              source changes them",
         ),
-        row("interval", "duration", "`10s`", "`1s` to `1h`", "how often topics, partitions and settings are compared"),
+        row(
+            "interval",
+            "duration",
+            "`10s`",
+            "`1s` to `1h`",
+            "how often topics, partitions and settings are compared; each 10,000 partitions make it longer by as much, \
+             up to four times",
+        ),
         row("group_interval", "duration", "`1s`", "`100ms` to `1h`", "how often the positions of groups are compared"),
     ],
     later: &[],
@@ -393,7 +400,7 @@ pub(super) static TUNING: Section = Section {
             "size",
             "`4 MiB`",
             "`64 KiB` to `1 GiB`, at most `buffer_max`",
-            "the most that one partition holds of it before it is produced",
+            "a partition that holds so much is not fetched until half of it is produced",
         ),
         row(
             "merge_max",

@@ -255,7 +255,7 @@ pub struct SyncConfig {
 pub struct Tuning {
     /// The most that the link holds in memory, fetched and not yet acknowledged: 4 MiB to 64 GiB.
     pub buffer_bytes_max: u64,
-    /// The most that one partition holds of it before it is produced: 64 KiB to 1 GiB.
+    /// A partition that holds so much is not fetched until half of it is produced: 64 KiB to 1 GiB.
     pub inbox_bytes_max: u64,
     /// The largest batch that merging makes: up to 16 MiB; 0 = never merge.
     pub merge_bytes_max: u64,

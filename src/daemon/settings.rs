@@ -173,7 +173,7 @@ fn mirror(daemon: &DaemonConfig, link: &LinkConfig) -> mirror::Settings {
             link_bytes_max: limited(link.tuning.buffer_bytes_max),
             inbox_bytes_max: limited(link.tuning.inbox_bytes_max),
             response_bytes_max: 16 << 20,
-            partition_bytes_max: 4 << 20,
+            partition_bytes_max: 16 << 20,
             wait_max: link.tuning.fetch_wait_max,
             connections_per_broker: usize::from(link.tuning.fetch_connections),
             rate: link.rate,

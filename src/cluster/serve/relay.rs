@@ -26,10 +26,12 @@ use crate::wire::{Connection, ResponseError, WireError};
 /// The largest request. Ten thousand partitions fit in one.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
-/// What one Fetch may bring, in bytes, as far as there is room; a broker adds at most one batch to it.
-const FETCH_BYTES: [usize; 2] = [4 << 20, 512 << 10];
+/// A Fetch may take this part of what is free, so that there is always some for the next one.
+const FREE_SHARE: usize = 4;
 /// The least that is worth a question.
 const FETCH_BYTES_LEAST: usize = 64 << 10;
+/// The first version of Fetch that has ids in place of names (KIP-516).
+const TOPIC_IDS_FROM: i16 = 13;
 /// Of the number that ties a response to its request.
 const CORRELATION_ID_BYTES: usize = 4;
 
@@ -261,12 +263,11 @@ fn reply<R: Answered>(told: Bytes, refused: R::Refused, desk: &Desk<'_>, asked: 
 
 /// A Fetch's answer is handed on as it came, but for the number that ties it to its question.
 async fn fetch(exposed: &Exposed, connection: &Connection, desk: &Desk<'_>, asked: Asked) -> Result<Told, Unserved> {
-    learn_ids(connection, desk, &asked).await?;
+    let bytes_wanted = prepare(connection, desk, &asked).await?;
     // Reserved before anything is asked, and as much as is asked for: what many streams bring at once stays bounded.
-    let permit = match FETCH_BYTES.iter().find_map(|bytes| exposed.held.try_acquire(*bytes)) {
-        Some(permit) => permit,
-        None => exposed.held.acquire(FETCH_BYTES_LEAST).await,
-    };
+    // A broker adds at most one batch to it.
+    let bytes = bytes_wanted.min(exposed.held.bytes_free() / FREE_SHARE).max(FETCH_BYTES_LEAST);
+    let permit = exposed.held.acquire(bytes).await;
     desk.fetch_bytes_max.store(i32::try_from(permit.bytes()).unwrap_or(i32::MAX), Ordering::Relaxed);
     let (told, is_refused, asked) = ask::<FetchRequest>(connection, desk, asked).await?;
     if is_refused {
@@ -275,22 +276,26 @@ async fn fetch(exposed: &Exposed, connection: &Connection, desk: &Desk<'_>, aske
     Told::new(asked.correlation_id, &told, Some(permit))
 }
 
-/// Topics of a Fetch go by id. Those of a stream that never asked for metadata are looked up once.
-async fn learn_ids(connection: &Connection, desk: &Desk<'_>, asked: &Asked) -> Result<(), Unserved> {
-    let Some((_, newest)) = range::<MetadataRequest>(connection) else { return Ok(()) };
-    if asked.version < 13 || !fits(&asked.body, <FetchRequest as Answered>::FORM, asked.version) {
-        return Ok(());
+/// How many bytes a Fetch asks for. Its topics go by id: those of a stream that never asked for metadata are looked up
+/// once.
+async fn prepare(connection: &Connection, desk: &Desk<'_>, asked: &Asked) -> Result<usize, Unserved> {
+    let malformed = || Unserved::Form(asked.key, asked.version);
+    if !fits(&asked.body, <FetchRequest as Answered>::FORM, asked.version) {
+        return Err(malformed());
     }
-    let malformed = |_| Unserved::Form(asked.key, asked.version);
-    let request = FetchRequest::decode(&mut asked.body.clone(), asked.version).map_err(malformed)?;
-    if request.topics.iter().all(|topic| desk.has_id(&topic.topic_id)) {
-        return Ok(());
+    let request = FetchRequest::decode(&mut asked.body.clone(), asked.version).map_err(|_| malformed())?;
+    let bytes_wanted = usize::try_from(request.max_bytes).unwrap_or(0);
+    let has_ids = asked.version >= TOPIC_IDS_FROM;
+    if has_ids
+        && !request.topics.iter().all(|topic| desk.has_id(&topic.topic_id))
+        && let Some((_, newest)) = range::<MetadataRequest>(connection)
+    {
+        let mut all = MetadataRequest::default().with_topics(None);
+        all.admit(desk);
+        let mut told = connection.start(&all, newest).await?.await?;
+        MetadataRequest::finish(&mut told, Vec::new(), desk);
     }
-    let mut all = MetadataRequest::default().with_topics(None);
-    all.admit(desk);
-    let mut told = connection.start(&all, newest).await?.await?;
-    MetadataRequest::finish(&mut told, Vec::new(), desk);
-    Ok(())
+    Ok(bytes_wanted)
 }
 
 fn encode<T: Encodable + HeaderVersion>(response: &T, correlation_id: i32, version: i16) -> Result<Bytes, Unserved> {

@@ -68,7 +68,7 @@ impl<S: Source> Fetcher<S> {
     pub(super) fn new(broker: BrokerId, source: S, common: Arc<Common>, mailbox: Arc<Mailbox<Mail>>) -> Self {
         let response_bytes_max = usize::try_from(common.settings.response_bytes_max).unwrap_or(usize::MAX);
         Self {
-            appetite: Appetite::new(common.budget.clone(), response_bytes_max),
+            appetite: Appetite::new(common.budget.clone(), Arc::clone(&common.table), response_bytes_max),
             metrics: FetchMetrics::new(&common.metrics, &source.name(), broker),
             holdings: Holdings::new(Arc::clone(&common)),
             parked: ParkedLook::new(source.clone()),
@@ -103,7 +103,7 @@ impl<S: Source> Fetcher<S> {
             }
             tokio::time::sleep_until(self.muted_until).await;
             self.common.pace.turn().await;
-            let purse = self.appetite.reserve(self.common.busy.get(), self.common.pace.bytes_at_once()).await;
+            let purse = self.appetite.reserve(self.common.pace.bytes_at_once()).await;
             // While waiting, partitions may have come or gone.
             self.take_mail();
             if !self.holdings.session().is_empty() {
@@ -129,6 +129,7 @@ impl<S: Source> Fetcher<S> {
     }
 
     async fn idle(&mut self) {
+        self.appetite.rest();
         if self.line.is_none() {
             return self.mailbox.arrival().await;
         }

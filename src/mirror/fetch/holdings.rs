@@ -118,9 +118,6 @@ impl Holdings {
 
     /// Takes a partition in.
     pub(super) fn add(&mut self, mut slot: Box<Slot>) {
-        if self.slots.is_empty() {
-            self.common.busy.change(true);
-        }
         let topic = &slot.partition.topic;
         self.by_topic.entry(topic.clone()).or_default().insert(slot.partition.partition.0, slot.id);
         match slot.topic_id {
@@ -176,9 +173,6 @@ impl Holdings {
             }
         }
         self.without_id -= usize::from(slot.topic_id.is_none());
-        if self.slots.is_empty() {
-            self.common.busy.change(false);
-        }
         Some(slot)
     }
 
@@ -318,14 +312,6 @@ impl Holdings {
         }
         self.refresh(id, has_backlog);
         Handed::Done
-    }
-}
-
-impl Drop for Holdings {
-    fn drop(&mut self) {
-        if !self.slots.is_empty() {
-            self.common.busy.change(false);
-        }
     }
 }
 

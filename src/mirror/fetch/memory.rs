@@ -19,10 +19,16 @@ const BYTES_PLENTY: usize = 4 << 20;
 /// An exchange of that much is a long one.
 const LONG_EXCHANGE: Duration = Duration::from_millis(40);
 
+/// Connections without records set aside this part of the budget together, so that one with records can have more.
+const IDLE_SHARE: usize = 8;
+
 /// How much one connection asks for.
 #[derive(Debug)]
 pub(super) struct Appetite {
     budget: ByteBudget,
+    table: Arc<Table>,
+    /// Whether its last response brought records.
+    is_fed: bool,
     response_bytes_max: usize,
     /// What the next request asks for, before limits.
     wanted: usize,
@@ -31,14 +37,15 @@ pub(super) struct Appetite {
 }
 
 impl Appetite {
-    pub(super) fn new(budget: ByteBudget, response_bytes_max: usize) -> Self {
-        Self { budget, response_bytes_max, wanted: BYTES_FLOOR * 4, needed: BYTES_FLOOR }
+    pub(super) fn new(budget: ByteBudget, table: Arc<Table>, response_bytes_max: usize) -> Self {
+        table.seated.fetch_add(1, Ordering::Relaxed);
+        let (wanted, needed) = (BYTES_FLOOR * 4, BYTES_FLOOR);
+        Self { budget, table, is_fed: false, response_bytes_max, wanted, needed }
     }
 
-    /// Waits for room for the next response. All connections together set aside half of the budget at most, so that
-    /// long polls without an answer leave the other half to those with data. `busy` is the number of connections.
-    pub(super) async fn reserve(&self, busy: usize, at_once: Option<usize>) -> Purse {
-        let share = self.budget.bytes_max() / (2 * busy.max(1));
+    /// Waits for room for the next response.
+    pub(super) async fn reserve(&self, at_once: Option<usize>) -> Purse {
+        let share = self.table.share(self.budget.bytes_max(), self.is_fed);
         let most = self.response_bytes_max.min(share).min(at_once.unwrap_or(usize::MAX)).max(BYTES_FLOOR);
         let wanted = self.wanted.min(most);
         let wanted = wanted.min(self.budget.bytes_free()).max(self.needed);
@@ -54,6 +61,7 @@ impl Appetite {
     /// is plenty grows only if the exchange took long.
     pub(super) fn note(&mut self, used: usize, reserved: usize, took: Duration) {
         self.needed = BYTES_FLOOR;
+        self.set_fed(used > 0);
         if used >= reserved / 2 {
             if self.wanted >= BYTES_PLENTY && took < LONG_EXCHANGE {
                 return;
@@ -62,6 +70,27 @@ impl Appetite {
         } else if used < reserved / 4 {
             self.wanted = (self.wanted / 2).max(BYTES_FLOOR * 4);
         }
+    }
+
+    /// It asks for nothing for a while.
+    pub(super) fn rest(&mut self) {
+        self.set_fed(false);
+    }
+
+    fn set_fed(&mut self, is_fed: bool) {
+        match (self.is_fed, is_fed) {
+            (false, true) => self.table.fed.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.table.fed.fetch_sub(1, Ordering::Relaxed),
+            (false, false) | (true, true) => return,
+        };
+        self.is_fed = is_fed;
+    }
+}
+
+impl Drop for Appetite {
+    fn drop(&mut self) {
+        self.set_fed(false);
+        self.table.seated.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -113,20 +142,21 @@ impl FrameMemory {
     }
 }
 
-/// Counts the connections that have partitions.
+/// The connections that share a budget.
 #[derive(Debug, Default)]
-pub(super) struct BusyCount(AtomicUsize);
+pub(super) struct Table {
+    seated: AtomicUsize,
+    fed: AtomicUsize,
+}
 
-impl BusyCount {
-    pub(super) fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn change(&self, is_busy: bool) {
-        if is_busy {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.0.fetch_sub(1, Ordering::Relaxed);
-        }
+impl Table {
+    /// What one connection may set aside. All together have half of the budget at most, so that long polls without an
+    /// answer leave the other half to what is being produced. Those without records have little of it: over a long way
+    /// the last partition of a catch-up is as fast as one response is large.
+    fn share(&self, budget: usize, is_fed: bool) -> usize {
+        let seated = self.seated.load(Ordering::Relaxed).max(1);
+        let fed = self.fed.load(Ordering::Relaxed).clamp(usize::from(is_fed), seated);
+        let of_idle = budget / (IDLE_SHARE * seated);
+        if is_fed { (budget / 2).saturating_sub(of_idle * (seated - fed)) / fed } else { of_idle }
     }
 }

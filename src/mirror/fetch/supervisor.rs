@@ -19,7 +19,7 @@ use super::fetcher::Fetcher;
 use super::inbox::{InboxRef, Outlet};
 use super::inquiry::{Outcome, inquire};
 use super::mailbox::Mailbox;
-use super::memory::BusyCount;
+use super::memory::Table;
 use super::pace::Pace;
 use super::slot::{Mail, Slot, SlotId, Trouble};
 use super::source::Source;
@@ -37,7 +37,7 @@ pub(super) struct Common {
     pub(super) settings: Settings,
     pub(super) budget: ByteBudget,
     pub(super) pace: Pace,
-    pub(super) busy: BusyCount,
+    pub(super) table: Arc<Table>,
     pub(super) metrics: Metrics,
     /// Partitions that a fetcher gives back.
     pub(super) returned: Mailbox<(Box<Slot>, Trouble)>,
@@ -48,7 +48,7 @@ impl Common {
         Self {
             budget: ByteBudget::new(settings.link_bytes_max),
             pace: Pace::new(settings.rate),
-            busy: BusyCount::default(),
+            table: Arc::default(),
             metrics: metrics.clone(),
             returned: Mailbox::new(),
             settings,

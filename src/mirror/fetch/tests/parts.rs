@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::super::codes::{SessionVerdict, partition_trouble, session_verdict};
 use super::super::inbox::{HeldMemory, InboxLimits, inbox};
 use super::super::mailbox::Mailbox;
-use super::super::memory::{Appetite, FrameMemory};
+use super::super::memory::{Appetite, FrameMemory, Table};
 use super::super::pace::Pace;
 use super::super::slot::{Mail, SlotId, Trouble};
 use super::*;
@@ -69,7 +69,7 @@ async fn a_full_inbox_is_parked_and_wakes_its_fetcher_when_half_is_released() {
 #[tokio::test]
 async fn a_frame_is_given_back_with_its_last_slice() {
     let budget = ByteBudget::new(1 << 20);
-    let mut purse = Appetite::new(budget.clone(), 1 << 20).reserve(1, None).await;
+    let mut purse = Appetite::new(budget.clone(), Arc::default(), 1 << 20).reserve(None).await;
     let mut frame = FrameMemory::new(1_000);
     let slices = [frame.slice(&mut purse), frame.slice(&mut purse)];
     drop((frame, purse));
@@ -84,7 +84,8 @@ async fn a_frame_is_given_back_with_its_last_slice() {
 #[tokio::test]
 async fn connections_set_aside_half_of_the_budget_at_most() {
     let budget = ByteBudget::new(8 << 20);
-    let mut appetites: Vec<_> = (0..8).map(|_| Appetite::new(budget.clone(), 4 << 20)).collect();
+    let table = Arc::new(Table::default());
+    let mut appetites: Vec<_> = (0..8).map(|_| Appetite::new(budget.clone(), Arc::clone(&table), 4 << 20)).collect();
     for appetite in &mut appetites {
         for _ in 0..10 {
             appetite.note(1, 1, Duration::ZERO);
@@ -92,7 +93,7 @@ async fn connections_set_aside_half_of_the_budget_at_most() {
     }
     let mut purses = Vec::new();
     for appetite in &appetites {
-        purses.push(appetite.reserve(8, None).await);
+        purses.push(appetite.reserve(None).await);
     }
     assert_eq!(budget.bytes_free(), 4 << 20);
     assert_eq!(purses[0].bytes(), 512 << 10);
@@ -102,18 +103,45 @@ async fn connections_set_aside_half_of_the_budget_at_most() {
     drop(rest);
     appetites[0].need(3 << 20);
     drop(purses);
-    assert_eq!(appetites[0].reserve(8, None).await.bytes(), 3 << 20);
+    assert_eq!(appetites[0].reserve(None).await.bytes(), 3 << 20);
+}
+
+#[tokio::test]
+async fn those_without_records_leave_their_share_to_those_with_some() {
+    let budget = ByteBudget::new(64 << 20);
+    let table = Arc::new(Table::default());
+    let mut appetites: Vec<_> = (0..8).map(|_| Appetite::new(budget.clone(), Arc::clone(&table), 64 << 20)).collect();
+    let long = Duration::from_millis(100);
+    for appetite in &mut appetites {
+        for _ in 0..10 {
+            appetite.note(1, 1, long);
+        }
+    }
+    assert_eq!(appetites[7].reserve(None).await.bytes(), 4 << 20, "all have records");
+    for appetite in &mut appetites[1..7] {
+        appetite.note(0, 1 << 20, long);
+    }
+    appetites[7].rest();
+    let mut purses = Vec::new();
+    for appetite in &appetites {
+        purses.push(appetite.reserve(None).await);
+    }
+    assert_eq!(purses[0].bytes(), 25 << 20, "it is the only one with records");
+    assert_eq!(purses[7].bytes(), 1 << 20);
+    assert_eq!(budget.bytes_free(), 32 << 20, "half of the budget is left");
+    drop((purses, appetites.split_off(1)));
+    assert_eq!(appetites[0].reserve(None).await.bytes(), 32 << 20, "it is the only one");
 }
 
 #[tokio::test]
 async fn what_is_plenty_grows_only_on_a_long_way() {
     let budget = ByteBudget::new(64 << 20);
-    let mut appetite = Appetite::new(budget, 16 << 20);
+    let mut appetite = Appetite::new(budget, Arc::default(), 16 << 20);
     for (took_ms, expected) in [(1, 4 << 20), (39, 4 << 20), (40, 16 << 20), (1, 16 << 20)] {
         for _ in 0..10 {
             appetite.note(1, 1, Duration::from_millis(took_ms));
         }
-        assert_eq!(appetite.reserve(1, None).await.bytes(), expected, "after {took_ms} ms");
+        assert_eq!(appetite.reserve(None).await.bytes(), expected, "after {took_ms} ms");
     }
 }
 

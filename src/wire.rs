@@ -22,7 +22,7 @@ mod tls;
 mod versions;
 
 pub use client::{Client, Route};
-pub use connection::{Connection, Pending};
+pub use connection::{Connection, Parts, Pending};
 pub use error::{Advice, WireError};
 pub use kafka_protocol::error::ResponseError;
 pub use kafka_protocol::messages;

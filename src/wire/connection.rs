@@ -7,6 +7,7 @@ mod buffers;
 mod establish;
 mod frames;
 mod line;
+mod parts;
 mod shared;
 
 use std::future::Future;
@@ -19,15 +20,16 @@ use bytes::Bytes;
 use kafka_protocol::messages::ProduceResponse;
 use kafka_protocol::protocol::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 pub(super) use self::establish::{End, establish};
 pub(super) use self::line::Line;
+pub use self::parts::Parts;
 
 use self::establish::Guard;
 
-use super::encode::{Decoded, decode_judged, decode_response, undecoded};
+use super::encode::{Decoded, beginning, decode_judged, decode_response};
 use super::produce::decode_produce;
 use super::versions::{Ceilings, Versions};
 use super::{ProduceRequest, Settings, WireError, api_name};
@@ -108,12 +110,13 @@ impl Connection {
         Ok(self.pending::<R>(receiver, version))
     }
 
-    /// The same for a response that is handed on and not looked into: its bytes as they came, from the correlation id
-    /// on.
-    pub async fn start_raw<R: Request>(&self, request: &R, version: i16) -> Result<Pending<Bytes>, WireError> {
-        let receiver = self.handle.line.put(request, version, None).await?;
+    /// The same for a response that is handed on, not looked into, while it still arrives. Responses behind it wait until
+    /// it is taken.
+    pub async fn start_in_parts<R: Request>(&self, request: &R, version: i16) -> Result<Parts, WireError> {
+        let (sender, rest) = mpsc::channel(parts::WAITING_MAX);
+        let receiver = self.handle.line.put_in_parts(request, version, sender).await?;
         let Pending { receiver, handle, api, api_key, version, .. } = self.pending::<R>(receiver, version);
-        Ok(Pending { receiver, handle, decode: undecoded::<R>, api, api_key, version })
+        Ok(Parts::new(Pending { receiver, handle, decode: beginning::<R>, api, api_key, version }, rest))
     }
 
     /// The oldest and the newest version of this API that both sides speak.
@@ -142,7 +145,7 @@ impl Connection {
         let correlation_id = shared.next_correlation_id();
         let frame = request.encode(version, correlation_id, &shared.client_id)?;
         let patience = shared::Patience { limit: shared.limits.request_timeout, own_wait: request.timeout };
-        let receiver = self.handle.line.put_frame(frame, correlation_id, api_name::<Produce>(), patience).await?;
+        let receiver = self.handle.line.put_frame(frame, correlation_id, api_name::<Produce>(), patience, None).await?;
         Ok(Pending { decode: decode_produce, ..self.pending::<Produce>(receiver, version) })
     }
 

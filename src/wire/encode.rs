@@ -86,9 +86,11 @@ pub(super) fn judge<R: Request>(frame: &Bytes, version: i16) -> Result<(), Strin
     form::judge(R::KEY, version, body).map_err(str::to_owned)
 }
 
-/// A response frame as it came; only what it asks of us is looked at.
-pub(super) fn undecoded<R: Request>(frame: Bytes, version: i16) -> Result<Decoded<Bytes>, String> {
-    let throttle = throttle::asked_for(R::KEY, version, &response_body::<R>(frame.clone(), version)?);
+/// The beginning of a response as it stands on the line, its length first; only what it asks of us is looked at.
+pub(super) fn beginning<R: Request>(frame: Bytes, version: i16) -> Result<Decoded<Bytes>, String> {
+    let mut after_length = frame.clone();
+    after_length.advance(4.min(frame.len()));
+    let throttle = throttle::asked_for(R::KEY, version, &response_body::<R>(after_length, version)?);
     Ok(Decoded { response: frame, throttle })
 }
 

@@ -10,7 +10,6 @@ mod partitions;
 
 use std::collections::HashSet;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicI32;
 
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
@@ -38,8 +37,6 @@ pub(super) struct Desk<'a> {
     pub(super) exposure: &'a Exposure,
     /// Ids of topics that may be read, learned from metadata.
     pub(super) ids: Mutex<HashSet<Uuid>>,
-    /// What the next Fetch may bring, in bytes.
-    pub(super) fetch_bytes_max: AtomicI32,
 }
 
 impl Desk<'_> {

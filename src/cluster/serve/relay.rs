@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::io;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI32, Ordering};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
@@ -12,7 +11,7 @@ use kafka_protocol::messages::{
     FetchRequest, FindCoordinatorRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetFetchRequest,
     OffsetForLeaderEpochRequest, ResponseHeader,
 };
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, Request};
 use rand::seq::IndexedRandom;
 use tokio::io::AsyncReadExt;
 
@@ -21,11 +20,13 @@ use super::{Exposed, Wanted};
 use crate::peer::{Caller, ResetReason, Stream, StreamReader, StreamWriter};
 use crate::tasks::BytePermit;
 use crate::wire::form::fits;
-use crate::wire::{Connection, ResponseError, WireError};
+use crate::wire::{Connection, Parts, ResponseError, WireError};
 
 /// The largest request. Ten thousand partitions fit in one.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
+/// What is held at most of a Fetch's answer: what waits on the stream, and parts on their way there.
+const ON_THE_WAY_BYTES: usize = 1 << 20;
 /// A Fetch may take this part of what is free, so that there is always some for the next one.
 const FREE_SHARE: usize = 4;
 /// The least that is worth a question.
@@ -48,7 +49,7 @@ enum Unserved {
     Form(i16, i16),
     #[error("a request of {0} bytes")]
     Size(usize),
-    #[error("a response that can't be read: {0}")]
+    #[error("a response that can't be written: {0}")]
     Response(String),
 }
 
@@ -60,31 +61,12 @@ struct Asked {
     body: Bytes,
 }
 
-/// What a response is, and the right to hold it.
-struct Told {
-    correlation_id: i32,
-    /// What follows it. The broker's bytes are handed on, not copied.
-    rest: Bytes,
-    _permit: Option<BytePermit>,
-}
-
-impl Told {
-    /// From a frame that begins with whatever number.
-    fn new(correlation_id: i32, frame: &Bytes, permit: Option<BytePermit>) -> Result<Self, Unserved> {
-        if frame.len() < CORRELATION_ID_BYTES {
-            return Err(Unserved::Response("it is too short".to_owned()));
-        }
-        Ok(Self { correlation_id, rest: frame.slice(CORRELATION_ID_BYTES..), _permit: permit })
-    }
-
-    /// What goes before the rest: the length of all and the number.
-    fn head(&self) -> Result<Bytes, Unserved> {
-        let length = CORRELATION_ID_BYTES + self.rest.len();
-        let mut head = BytesMut::with_capacity(2 * CORRELATION_ID_BYTES);
-        head.put_u32(u32::try_from(length).map_err(|_| Unserved::Size(length))?);
-        head.put_i32(self.correlation_id);
-        Ok(head.freeze())
-    }
+/// The answer.
+enum Told {
+    /// What follows the correlation id.
+    Whole(Bytes),
+    /// The broker's own bytes, and the right to hold what is on the way of them.
+    Passing(Parts, BytePermit),
 }
 
 /// Serves a stream until it ends.
@@ -127,14 +109,32 @@ async fn relay(
     reader: &mut StreamReader,
     writer: &mut StreamWriter,
 ) -> Result<(), Unserved> {
-    let desk =
-        Desk { exposure: &exposed.exposure, ids: Mutex::new(HashSet::new()), fetch_bytes_max: AtomicI32::new(0) };
+    let desk = Desk { exposure: &exposed.exposure, ids: Mutex::new(HashSet::new()) };
     while let Some(asked) = next(reader).await? {
-        let told = answer(exposed, connection, &desk, asked).await?;
-        writer.send(told.head()?).await?;
-        writer.send(told.rest.clone()).await?;
+        let correlation_id = asked.correlation_id;
+        match answer(exposed, connection, &desk, asked).await? {
+            Told::Whole(rest) => {
+                writer.send(head(correlation_id, rest.len())?).await?;
+                writer.send(rest).await?;
+            }
+            Told::Passing(mut parts, _permit) => {
+                writer.send(head(correlation_id, parts.begin().await?)?).await?;
+                while let Some(part) = parts.next().await? {
+                    writer.send(part).await?;
+                }
+            }
+        }
     }
     Ok(())
+}
+
+/// What goes before the rest of a response: the length of all and the number.
+fn head(correlation_id: i32, rest_bytes: usize) -> Result<Bytes, Unserved> {
+    let length = CORRELATION_ID_BYTES + rest_bytes;
+    let mut head = BytesMut::with_capacity(2 * CORRELATION_ID_BYTES);
+    head.put_u32(u32::try_from(length).map_err(|_| Unserved::Size(length))?);
+    head.put_i32(correlation_id);
+    Ok(head.freeze())
 }
 
 /// The next request; `None` at the stream's end.
@@ -197,8 +197,9 @@ async fn answer(exposed: &Exposed, connection: &Connection, desk: &Desk<'_>, ask
                 ApiVersionsRequest::KEY => offer(connection, &asked),
                 FetchRequest::KEY => fetch(exposed, connection, desk, asked).await,
                 $(<$api>::KEY => {
-                    let (told, refused, asked) = ask::<$api>(connection, desk, asked).await?;
-                    reply::<$api>(told, refused, desk, &asked)
+                    let mut request = decode::<$api>(connection, &asked)?;
+                    let refused = request.admit(desk);
+                    ask::<$api>(connection, desk, &asked, request, refused).await
                 })*
                 other => Err(Unserved::Api(other)),
             }
@@ -219,8 +220,7 @@ fn offer(connection: &Connection, asked: &Asked) -> Result<Told, Unserved> {
     let is_known = (0..=3).contains(&asked.version);
     let error = if is_known { 0 } else { ResponseError::UnsupportedVersion.code() };
     let response = ApiVersionsResponse::default().with_error_code(error).with_api_keys(offered);
-    let frame = encode(&response, asked.correlation_id, if is_known { asked.version } else { 0 })?;
-    Told::new(asked.correlation_id, &frame, None)
+    encode(&response, if is_known { asked.version } else { 0 })
 }
 
 fn offer_of<R: Answered>(connection: &Connection) -> Option<ApiVersion> {
@@ -234,57 +234,54 @@ fn range<R: Answered>(connection: &Connection) -> Option<(i16, i16)> {
     (oldest <= newest).then_some((oldest, newest))
 }
 
-/// Judges a request and puts what is left of it to the broker.
-async fn ask<R: Answered>(
-    connection: &Connection,
-    desk: &Desk<'_>,
-    asked: Asked,
-) -> Result<(Bytes, R::Refused, Asked), Unserved> {
+/// Judges a request by its form.
+fn decode<R: Answered>(connection: &Connection, asked: &Asked) -> Result<R, Unserved> {
     let malformed = || Unserved::Form(asked.key, asked.version);
     let (oldest, newest) = range::<R>(connection).ok_or(Unserved::Api(asked.key))?;
     if !(oldest..=newest).contains(&asked.version) || !fits(&asked.body, R::FORM, asked.version) {
         return Err(malformed());
     }
-    let mut request = R::decode(&mut asked.body.clone(), asked.version).map_err(|_| malformed())?;
-    let refused = request.admit(desk);
-    let told = connection.start_raw(&request, asked.version).await?.await?;
-    Ok((told, refused, asked))
+    R::decode(&mut asked.body.clone(), asked.version).map_err(|_| malformed())
 }
 
-fn reply<R: Answered>(told: Bytes, refused: R::Refused, desk: &Desk<'_>, asked: &Asked) -> Result<Told, Unserved> {
-    let unreadable = |reason: String| Unserved::Response(reason);
-    let mut body = told;
-    let header_version = <R::Response as HeaderVersion>::header_version(asked.version);
-    ResponseHeader::decode(&mut body, header_version).map_err(|error| unreadable(error.to_string()))?;
-    let mut response = R::Response::decode(&mut body, asked.version).map_err(|error| unreadable(error.to_string()))?;
+/// Puts what is left of a request to the broker.
+async fn ask<R: Answered>(
+    connection: &Connection,
+    desk: &Desk<'_>,
+    asked: &Asked,
+    request: R,
+    refused: R::Refused,
+) -> Result<Told, Unserved> {
+    let mut response = connection.start(&request, asked.version).await?.await?;
     R::finish(&mut response, refused, desk);
-    Told::new(asked.correlation_id, &encode(&response, asked.correlation_id, asked.version)?, None)
+    encode(&response, asked.version)
 }
 
-/// A Fetch's answer is handed on as it came, but for the number that ties it to its question.
+/// A Fetch's answer is handed on as it comes, but for the number that ties it to its question.
 async fn fetch(exposed: &Exposed, connection: &Connection, desk: &Desk<'_>, asked: Asked) -> Result<Told, Unserved> {
-    let bytes_wanted = prepare(connection, desk, &asked).await?;
-    // Reserved before anything is asked, and as much as is asked for: what many streams bring at once stays bounded.
-    // A broker adds at most one batch to it.
-    let bytes = bytes_wanted.min(exposed.held.bytes_free() / FREE_SHARE).max(FETCH_BYTES_LEAST);
-    let permit = exposed.held.acquire(bytes).await;
-    desk.fetch_bytes_max.store(i32::try_from(permit.bytes()).unwrap_or(i32::MAX), Ordering::Relaxed);
-    let (told, is_refused, asked) = ask::<FetchRequest>(connection, desk, asked).await?;
-    if is_refused {
-        return reply::<FetchRequest>(told, is_refused, desk, &asked);
+    let mut request = decode::<FetchRequest>(connection, &asked)?;
+    learn_ids(connection, desk, &asked, &request).await?;
+    if request.admit(desk) {
+        return ask(connection, desk, &asked, request, true).await;
     }
-    Told::new(asked.correlation_id, &told, Some(permit))
+    let bytes_wanted = usize::try_from(request.max_bytes).unwrap_or(0);
+    // Reserved before anything is asked: what many streams hold at once stays bounded. With less than what is on the
+    // way at most, no more than that is asked for; a broker adds at most one batch to it.
+    let bytes = ON_THE_WAY_BYTES.min(bytes_wanted).min(exposed.held.bytes_free() / FREE_SHARE).max(FETCH_BYTES_LEAST);
+    let permit = exposed.held.acquire(bytes).await;
+    if permit.bytes() < ON_THE_WAY_BYTES {
+        request.max_bytes = request.max_bytes.min(i32::try_from(permit.bytes()).unwrap_or(i32::MAX));
+    }
+    Ok(Told::Passing(connection.start_in_parts(&request, asked.version).await?, permit))
 }
 
-/// How many bytes a Fetch asks for. Its topics go by id: those of a stream that never asked for metadata are looked up
-/// once.
-async fn prepare(connection: &Connection, desk: &Desk<'_>, asked: &Asked) -> Result<usize, Unserved> {
-    let malformed = || Unserved::Form(asked.key, asked.version);
-    if !fits(&asked.body, <FetchRequest as Answered>::FORM, asked.version) {
-        return Err(malformed());
-    }
-    let request = FetchRequest::decode(&mut asked.body.clone(), asked.version).map_err(|_| malformed())?;
-    let bytes_wanted = usize::try_from(request.max_bytes).unwrap_or(0);
+/// A Fetch's topics may go by id: those of a stream that never asked for metadata are looked up once.
+async fn learn_ids(
+    connection: &Connection,
+    desk: &Desk<'_>,
+    asked: &Asked,
+    request: &FetchRequest,
+) -> Result<(), Unserved> {
     let has_ids = asked.version >= TOPIC_IDS_FROM;
     if has_ids
         && !request.topics.iter().all(|topic| desk.has_id(&topic.topic_id))
@@ -295,14 +292,16 @@ async fn prepare(connection: &Connection, desk: &Desk<'_>, asked: &Asked) -> Res
         let mut told = connection.start(&all, newest).await?.await?;
         MetadataRequest::finish(&mut told, Vec::new(), desk);
     }
-    Ok(bytes_wanted)
+    Ok(())
 }
 
-fn encode<T: Encodable + HeaderVersion>(response: &T, correlation_id: i32, version: i16) -> Result<Bytes, Unserved> {
+/// A response of ours, or one that was changed.
+fn encode<T: Encodable + HeaderVersion>(response: &T, version: i16) -> Result<Told, Unserved> {
     let unwritable = |error: &dyn std::fmt::Display| Unserved::Response(error.to_string());
     let mut frame = BytesMut::new();
-    let header = ResponseHeader::default().with_correlation_id(correlation_id);
-    header.encode(&mut frame, T::header_version(version)).map_err(|error| unwritable(&error))?;
+    ResponseHeader::default().encode(&mut frame, T::header_version(version)).map_err(|error| unwritable(&error))?;
+    // The relay writes the number that it begins with.
+    frame.advance(CORRELATION_ID_BYTES);
     response.encode(&mut frame, version).map_err(|error| unwritable(&error))?;
-    Ok(frame.freeze())
+    Ok(Told::Whole(frame.freeze()))
 }

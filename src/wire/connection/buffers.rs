@@ -1,7 +1,8 @@
 //! The memory of large frames, used again.
 //!
 //! Owns: a few buffers of one connection that nobody reads any more.
-//! Promises: no more than [`IDLE_MAX`] buffers and [`IDLE_BYTES_MAX`] bytes lie idle, and those not for long.
+//! Promises: no more than [`IDLE_MAX`] large buffers, [`IDLE_SMALL_BYTES_MAX`] of small ones and [`IDLE_BYTES_MAX`] of
+//! all lie idle, and those not for long.
 //! Does not know: what a frame is.
 //!
 //! A new buffer of megabytes is new pages, and the kernel clears each of them when it is first written to. That was
@@ -19,6 +20,8 @@ const LARGE_BYTES: usize = 128 << 10;
 const FIRST_RESERVE_BYTES: usize = 256 << 10;
 /// One is being filled while another one is still read.
 const IDLE_MAX: usize = 2;
+/// Of a response that is handed on, several parts are under way.
+const IDLE_SMALL_BYTES_MAX: usize = 1 << 20;
 const IDLE_BYTES_MAX: usize = 16 << 20;
 /// How long buffers wait for another large frame.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(5);
@@ -56,6 +59,13 @@ impl Buffers {
         Vec::with_capacity(length.min(FIRST_RESERVE_BYTES))
     }
 
+    /// An empty buffer for a part of a frame, with room for so many bytes.
+    pub(super) fn take_part(&mut self, bytes: usize) -> Vec<u8> {
+        let mut buffer = self.take(bytes);
+        buffer.reserve_exact(bytes);
+        buffer
+    }
+
     /// Makes room in a full buffer for more of a frame. Memory follows what arrives, so that an announced size alone
     /// costs nothing.
     pub(super) fn grow(buffer: &mut Vec<u8>, length: usize) {
@@ -66,7 +76,7 @@ impl Buffers {
 
     /// The frame that a buffer was filled with.
     pub(super) fn lend(&self, buffer: Vec<u8>) -> Bytes {
-        if buffer.len() < LARGE_BYTES {
+        if buffer.capacity() < LARGE_BYTES {
             return Bytes::from(buffer);
         }
         Bytes::from_owner(Borrowed { buffer, home: Arc::downgrade(&self.idle) })
@@ -96,8 +106,8 @@ impl Drop for Borrowed {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         let mut idle = lock(&home);
-        let bytes: usize = idle.iter().map(Vec::capacity).sum();
-        if idle.len() < IDLE_MAX && bytes + buffer.capacity() <= IDLE_BYTES_MAX {
+        let bytes = idle.iter().map(Vec::capacity).sum::<usize>() + buffer.capacity();
+        if bytes <= IDLE_SMALL_BYTES_MAX || (idle.len() < IDLE_MAX && bytes <= IDLE_BYTES_MAX) {
             idle.push(buffer);
         }
     }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::sync::mpsc;
 
 use super::buffers::{Buffers, KEPT_FOR};
+use super::parts::{Begun, hand_on};
 use super::shared::Shared;
 use crate::wire::WireError;
 
@@ -42,20 +43,16 @@ pub(super) async fn read_frames<R: AsyncRead + Unpin>(reader: R, shared: Arc<Sha
                 Err(_) => buffers.drop_idle(),
             }
         }
-        match read_frame(&mut reader, &mut buffers, &shared, responses == 0).await {
-            Ok((correlation_id, frame)) => {
-                responses += 1;
-                if !shared.deliver(correlation_id, frame) {
-                    return;
-                }
-            }
+        match read_response(&mut reader, &mut buffers, &shared, responses == 0).await {
+            Ok(true) => responses += 1,
+            Ok(false) => return,
             Err(Lost::Io(error)) => return shared.lose_by_io(&error, Some(responses)),
             Err(Lost::Frame { correlation_id, error }) => return shared.lose(&error, correlation_id),
         }
     }
 }
 
-enum Lost {
+pub(super) enum Lost {
     Io(io::Error),
     Frame { correlation_id: Option<i32>, error: WireError },
 }
@@ -66,12 +63,13 @@ impl From<io::Error> for Lost {
     }
 }
 
-async fn read_frame<R: AsyncRead + Unpin>(
+/// Reads a response and hands it to its waiter. False when the connection is lost.
+async fn read_response<R: AsyncRead + Unpin>(
     reader: &mut BufReader<R>,
     buffers: &mut Buffers,
     shared: &Shared,
     is_first: bool,
-) -> Result<(i32, Bytes), Lost> {
+) -> Result<bool, Lost> {
     let mut prefix = [0; 8];
     reader.read_exact(&mut prefix).await?;
     let mut fields = prefix.as_slice();
@@ -90,6 +88,10 @@ async fn read_frame<R: AsyncRead + Unpin>(
         let error = shared.malformed("a request", &format!("a frame of {length} bytes is too short"));
         return Err(Lost::Frame { correlation_id: None, error });
     };
+    if let Some((rest, api)) = shared.rest_of(correlation_id) {
+        return hand_on(reader, buffers, shared, Begun { prefix, correlation_id, bytes_left: rest_bytes, api }, rest)
+            .await;
+    }
     // The frame keeps the correlation id, because the codec counts it to the response header.
     let mut frame = buffers.take(length);
     frame.extend_from_slice(&correlation_id.to_be_bytes());
@@ -102,7 +104,7 @@ async fn read_frame<R: AsyncRead + Unpin>(
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
     }
-    Ok((correlation_id, buffers.lend(frame)))
+    Ok(shared.deliver(correlation_id, buffers.lend(frame)))
 }
 
 /// Writes queued requests until the queue ends or writing fails.

@@ -37,6 +37,27 @@ impl Line {
         version: i16,
         limit: Option<Duration>,
     ) -> Result<oneshot::Receiver<Answer>, WireError> {
+        self.put_with(request, version, limit, None).await
+    }
+
+    /// The same for a response that is handed on while it arrives: its beginning is the answer, what follows goes into
+    /// `rest`.
+    pub(super) async fn put_in_parts<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        rest: mpsc::Sender<Bytes>,
+    ) -> Result<oneshot::Receiver<Answer>, WireError> {
+        self.put_with(request, version, None, Some(rest)).await
+    }
+
+    async fn put_with<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        limit: Option<Duration>,
+        rest: Option<mpsc::Sender<Bytes>>,
+    ) -> Result<oneshot::Receiver<Answer>, WireError> {
         let correlation_id = self.shared.next_correlation_id();
         let client_id = &self.shared.client_id;
         let frame = encode_request(request, version, correlation_id, client_id)?;
@@ -47,7 +68,7 @@ impl Line {
                 own_wait: wait_asked_for::<R>(version, &frame, client_id),
             },
         };
-        self.put_frame(vec![frame], correlation_id, api_name::<R>(), patience).await
+        self.put_frame(vec![frame], correlation_id, api_name::<R>(), patience, rest).await
     }
 
     /// Queues a request that is encoded already.
@@ -57,19 +78,20 @@ impl Line {
         correlation_id: i32,
         api: &'static str,
         patience: Patience,
+        rest: Option<mpsc::Sender<Bytes>>,
     ) -> Result<oneshot::Receiver<Answer>, WireError> {
         let is_gone = |_| self.shared.loss_or_closed();
         // Between the place in the queue and its use nothing is awaited, so a caller that gives up leaves no trace.
         match &self.lane {
             Lane::Common(queue) => {
                 let place = queue.reserve().await.map_err(is_gone)?;
-                let answer = self.shared.expect(correlation_id, api, patience)?;
+                let answer = self.shared.expect(correlation_id, api, patience, rest)?;
                 place.send(Outgoing::Request(frame));
                 Ok(answer)
             }
             Lane::Exclusive(queue) => {
                 let place = queue.reserve().await.map_err(is_gone)?;
-                let answer = self.shared.expect(correlation_id, api, patience)?;
+                let answer = self.shared.expect(correlation_id, api, patience, rest)?;
                 place.send(frame);
                 Ok(answer)
             }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::tasks::TaskGroup;
@@ -62,11 +62,15 @@ struct Waiters {
     own_waits: Duration,
     /// When the watcher of deadlines wakes up by itself.
     wakes_at: Option<Instant>,
+    /// Since when a response is handed on as fast as somebody takes it: what is behind it can't arrive meanwhile.
+    held_since: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Waiter {
     answer: oneshot::Sender<Answer>,
+    /// Where what follows the beginning of the response goes, if it is to be handed on while it arrives.
+    rest: Option<mpsc::Sender<Bytes>>,
     api: &'static str,
     own_wait: Duration,
     limit: Duration,
@@ -112,12 +116,13 @@ impl Shared {
         self.last_correlation_id.fetch_add(1, Ordering::Relaxed) & i32::MAX
     }
 
-    /// Registers a request that is about to be queued.
+    /// Registers a request that is about to be queued. With `rest`, its response is handed on while it arrives.
     pub(super) fn expect(
         &self,
         correlation_id: i32,
         api: &'static str,
         patience: Patience,
+        rest: Option<mpsc::Sender<Bytes>>,
     ) -> Result<oneshot::Receiver<Answer>, WireError> {
         let now = Instant::now();
         lock(&self.activity).last_used = now;
@@ -131,11 +136,41 @@ impl Shared {
         let whole_wait = patience.limit.saturating_add(waiters.own_waits).min(WAIT_MAX);
         let deadline = now + whole_wait;
         let (limit, own_wait) = (patience.limit, patience.own_wait);
-        waiters.by_id.insert(correlation_id, Waiter { answer, api, own_wait, limit, deadline });
+        waiters.by_id.insert(correlation_id, Waiter { answer, rest, api, own_wait, limit, deadline });
         if waiters.wakes_at.is_none_or(|wakes_at| deadline < wakes_at) {
             self.deadline_moved.notify_one();
         }
         Ok(receiver)
+    }
+
+    /// Where the rest of a response goes that is to be handed on while it arrives, and which API it answers.
+    pub(super) fn rest_of(&self, correlation_id: i32) -> Option<(mpsc::Sender<Bytes>, &'static str)> {
+        match &mut *lock(&self.waiting) {
+            Waiting::Lost { .. } => None,
+            Waiting::Open(waiters) => {
+                let waiter = waiters.by_id.get_mut(&correlation_id)?;
+                waiter.rest.take().map(|rest| (rest, waiter.api))
+            }
+        }
+    }
+
+    /// From now on a response is handed on: deadlines stand still.
+    pub(super) fn hold_deadlines(&self) {
+        if let Waiting::Open(waiters) = &mut *lock(&self.waiting) {
+            waiters.held_since = Some(Instant::now());
+        }
+        self.deadline_moved.notify_one();
+    }
+
+    /// It is handed on. Whoever waits gets the time back.
+    pub(super) fn release_deadlines(&self) {
+        if let Waiting::Open(waiters) = &mut *lock(&self.waiting) {
+            let held = waiters.held_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+            for waiter in waiters.by_id.values_mut() {
+                waiter.deadline += held;
+            }
+        }
+        self.deadline_moved.notify_one();
     }
 
     /// Hands a frame to its waiter. False when the connection is lost.
@@ -225,7 +260,8 @@ impl Shared {
             let wakes_at = match &mut *lock(&self.waiting) {
                 Waiting::Lost { .. } => return,
                 Waiting::Open(waiters) => {
-                    waiters.wakes_at = waiters.by_id.values().map(|waiter| waiter.deadline).min();
+                    let first = waiters.by_id.values().map(|waiter| waiter.deadline).min();
+                    waiters.wakes_at = first.filter(|_| waiters.held_since.is_none());
                     waiters.wakes_at
                 }
             };
@@ -243,6 +279,8 @@ impl Shared {
         let now = Instant::now();
         let late = match &*lock(&self.waiting) {
             Waiting::Lost { .. } => None,
+            // It began to be handed on while we woke up.
+            Waiting::Open(waiters) if waiters.held_since.is_some() => None,
             Waiting::Open(waiters) => waiters
                 .by_id
                 .iter()
@@ -278,6 +316,10 @@ impl Shared {
 
     pub(super) fn malformed(&self, api: &'static str, reason: &str) -> WireError {
         WireError::Malformed { address: self.address.clone(), api, reason: reason.to_owned() }
+    }
+
+    pub(super) fn timed_out(&self, api: &'static str) -> WireError {
+        WireError::Timeout { address: self.address.clone(), api, limit: self.limits.request_timeout }
     }
 
     pub(super) fn frame_too_large(&self, bytes: usize) -> WireError {

@@ -1,7 +1,5 @@
 //! Questions about partitions, and reading them.
 
-use std::sync::atomic::Ordering;
-
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::describe_producers_response::{PartitionResponse, TopicResponse};
 use kafka_protocol::messages::list_offsets_request::ListOffsetsTopic;
@@ -39,7 +37,7 @@ impl Answered for FetchRequest {
         self.replica_state.replica_id = (-1).into();
         self.cluster_id = None;
         self.rack_id = StrBytes::default();
-        self.max_bytes = self.max_bytes.clamp(0, desk.fetch_bytes_max.load(Ordering::Relaxed));
+        self.max_bytes = self.max_bytes.max(0);
         self.max_wait_ms = self.max_wait_ms.clamp(0, WAIT_MAX_MS);
         let is_refused = self.topics.iter().any(|topic| {
             if topic.topic_id.is_nil() { !desk.has_topic(&topic.topic) } else { !desk.has_id(&topic.topic_id) }

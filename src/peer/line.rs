@@ -5,6 +5,7 @@
 //! one on which a rule is broken is closed; whoever uses a stream of a lost connection is told.
 //! Does not know: how the connection came about, what streams carry.
 
+mod flow;
 mod reading;
 mod writing;
 
@@ -100,12 +101,12 @@ impl Line {
             bytes_received: AtomicU64::new(0),
             is_leaving: tokio_util::sync::CancellationToken::new(),
         });
-        let (reader, writer) = (transport.reader, transport.writer);
+        let (reader, writer, socket) = (transport.reader, transport.writer, transport.socket);
         let tasks = &shared.tasks;
         let reading = reading::run(reader, Arc::clone(&shared), handler, caller);
         tasks.spawn_until_stopped("read frames of a peer", reading);
         // Not dropped when the group stops: it has a last word to say.
-        tasks.spawn("write frames to a peer", writing::run(writer, Arc::clone(&shared), pace));
+        tasks.spawn("write frames to a peer", writing::run(writer, socket, Arc::clone(&shared), pace));
         tasks.spawn_until_stopped("heartbeats to a peer", beat(Arc::clone(&shared)));
         if let Some(valid_for) = transport.valid_for {
             let expiring = Arc::clone(&shared);

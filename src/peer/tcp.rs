@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use super::dialler::{Connect, Target};
@@ -13,10 +13,6 @@ use super::proxy;
 use super::settings::{Address, PeerSettings};
 use super::tls::Tls;
 use super::transport::Transport;
-
-/// What the system holds of bytes that it has not sent yet. Little, so that control overtakes bulk in our own queue
-/// and does not wait behind it in the system's.
-const NOT_SENT_BYTES_MAX: u32 = 128 << 10;
 
 /// Connects by TCP and TLS.
 pub(super) struct TcpConnect {
@@ -61,7 +57,9 @@ impl Connect for TcpConnect {
             if let Some(proxy) = &peer.proxy {
                 proxy::ask(&mut stream, proxy, &target.address).await?;
             }
-            self.tls.connect(&peer.name, &target.address.to_string(), stream).await
+            let socket = SockRef::from(&stream).try_clone().map_err(failed)?;
+            let transport = self.tls.connect(&peer.name, &target.address.to_string(), stream).await?;
+            Ok(Transport { socket: Some(socket), ..transport })
         })
     }
 }
@@ -79,11 +77,20 @@ pub(super) fn set_options(stream: &TcpStream, silence_max: Duration) -> std::io:
     #[cfg(target_os = "linux")]
     {
         socket.set_tcp_user_timeout(Some(silence_max))?;
-        socket.set_tcp_notsent_lowat(NOT_SENT_BYTES_MAX)?;
         // It keeps its rate where packets are lost. The system may not have it or not allow it: then its default stays.
         if let Err(error) = socket.set_tcp_congestion(b"bbr") {
             tracing::debug!(%error, "no bbr for this connection");
         }
     }
+    Ok(())
+}
+
+/// What the system may hold of bytes that it has not sent yet. Little, so that control overtakes bulk in our own queue
+/// and does not wait behind it in the system's.
+pub(super) fn set_not_sent_max(socket: &Socket, bytes: usize) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(u32::try_from(bytes).unwrap_or(u32::MAX))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = (socket, bytes);
     Ok(())
 }

@@ -180,6 +180,7 @@ impl Cut {
         Transport {
             reader: Box::new(reader),
             writer: Box::new(writer),
+            socket: None,
             peer: peer.name.clone(),
             address: "pipe".to_owned(),
             binding,

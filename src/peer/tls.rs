@@ -115,7 +115,7 @@ impl Tls {
         let (peer, binding, valid_for) = judge(&rules, Role::Listener, shown, binding, address)?;
         let (reader, writer) = tokio::io::split(stream);
         let (reader, writer) = (Box::new(reader), Box::new(writer));
-        Ok(Transport { reader, writer, peer, address: address.to_owned(), binding, valid_for })
+        Ok(Transport { reader, writer, socket: None, peer, address: address.to_owned(), binding, valid_for })
     }
 
     /// Shakes hands as the listener; tells which of the peers it is.
@@ -134,7 +134,7 @@ impl Tls {
         let (peer, binding, valid_for) = judge(&current.rules, Role::Dialler, shown, binding, address)?;
         let (reader, writer) = tokio::io::split(stream);
         let (reader, writer) = (Box::new(reader), Box::new(writer));
-        Ok(Transport { reader, writer, peer, address: address.to_owned(), binding, valid_for })
+        Ok(Transport { reader, writer, socket: None, peer, address: address.to_owned(), binding, valid_for })
     }
 
     /// Our certificate as it is now.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use socket2::Socket;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::hello::Binding;
@@ -14,6 +15,8 @@ pub(super) type BoxWriter = Box<dyn AsyncWrite + Send + Unpin>;
 pub(super) struct Transport {
     pub(super) reader: BoxReader,
     pub(super) writer: BoxWriter,
+    /// The socket below them; none below a pipe.
+    pub(super) socket: Option<Socket>,
     /// Who the certificate says is at the other end.
     pub(super) peer: PeerName,
     /// For people.

@@ -104,7 +104,8 @@ impl Connection {
 
     /// Queues a request. Returns when it has its place in the line: requests reach the broker in the order in
     /// which this returned. `version` must be one that the broker offers. The response is due within the
-    /// request timeout, plus what a fetch (and those queued before it) may wait for data.
+    /// request timeout, plus what a fetch (and those queued before it) may wait for data; while a response arrives, the
+    /// time counts anew with each 64 KiB of it.
     pub async fn start<R: Request>(&self, request: &R, version: i16) -> Result<Pending<R::Response>, WireError> {
         let receiver = self.handle.line.put(request, version, None).await?;
         Ok(self.pending::<R>(receiver, version))

@@ -9,9 +9,14 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
 
 use crate::process::listen;
+
+/// What a slow line takes at a time. The system keeps little beside it, as a line does that has no large queue.
+const SLOW_PIECE_BYTES: usize = 8 << 10;
 
 /// A running line. Dropping it closes everything.
 pub struct Line {
@@ -26,6 +31,9 @@ struct Shared {
     is_refusing: AtomicBool,
     is_closed: AtomicBool,
     bytes: AtomicU64,
+    /// Bytes a second of all connections and both directions together; 0 for as many as there are.
+    rate: u64,
+    free_at: Mutex<Option<Instant>>,
 }
 
 struct Connection {
@@ -35,10 +43,11 @@ struct Connection {
 
 impl Line {
     /// Listens on a free port and leads to one of `ends` in turn, those left out where nobody listens at the moment.
-    pub fn start(ends: &[u16]) -> Self {
+    /// It carries `rate` bytes a second, or as many as there are with 0.
+    pub fn start(ends: &[u16], rate: u64) -> Self {
         let ends = ends.to_vec();
         let (listener, port) = listen();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { rate, ..Shared::default() });
         let own = Arc::clone(&shared);
         std::thread::spawn(move || {
             for (turn, near) in listener.incoming().flatten().enumerate() {
@@ -110,6 +119,12 @@ impl Shared {
 
     fn join(self: &Arc<Self>, near: TcpStream, far: TcpStream) {
         let is_frozen = Arc::new(AtomicBool::new(false));
+        if self.rate > 0 {
+            for end in [&near, &far] {
+                let _ = SockRef::from(end).set_recv_buffer_size(2 * SLOW_PIECE_BYTES);
+                let _ = SockRef::from(end).set_send_buffer_size(2 * SLOW_PIECE_BYTES);
+            }
+        }
         for (from, to) in [(&near, &far), (&far, &near)] {
             let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else { return };
             let (shared, is_frozen) = (Arc::clone(self), Arc::clone(&is_frozen));
@@ -119,7 +134,7 @@ impl Shared {
     }
 
     fn carry(&self, mut from: TcpStream, mut to: TcpStream, is_frozen: &AtomicBool) {
-        let mut buffer = vec![0; 64 << 10];
+        let mut buffer = vec![0; if self.rate > 0 { SLOW_PIECE_BYTES } else { 64 << 10 }];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
             while is_frozen.load(Ordering::Relaxed) || self.is_frozen.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(10));
@@ -127,12 +142,27 @@ impl Shared {
                     return;
                 }
             }
+            self.keep_to_the_rate(count);
             if to.write_all(&buffer[..count]).is_err() {
                 break;
             }
             self.bytes.fetch_add(count as u64, Ordering::Relaxed);
         }
         let _ = to.shutdown(Shutdown::Write);
+    }
+
+    /// Waits until the line has carried what came before, and this.
+    fn keep_to_the_rate(&self, bytes: usize) {
+        if self.rate == 0 {
+            return;
+        }
+        let until = {
+            let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let begin = free_at.map_or(now, |at| at.max(now));
+            *free_at.insert(begin + Duration::from_secs_f64(bytes as f64 / self.rate as f64))
+        };
+        std::thread::sleep(until.saturating_duration_since(Instant::now()));
     }
 }
 

@@ -225,6 +225,7 @@ impl<S: Source> Fetcher<S> {
         self.metrics.failed.increment(1);
         self.failures += 1;
         self.line = None;
+        self.appetite.lost();
         self.holdings.session().lost();
         // Brokers close idle connections, and restart: once, a new connection is tried before anything is said.
         // Old brokers don't compare logs at each fetch, so there each partition must be checked first.

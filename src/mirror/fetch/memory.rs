@@ -18,6 +18,10 @@ const BYTES_FLOOR: usize = 64 << 10;
 const BYTES_PLENTY: usize = 4 << 20;
 /// An exchange of that much is a long one.
 const LONG_EXCHANGE: Duration = Duration::from_millis(40);
+/// A response that takes so long is large enough for its line, whatever the line is.
+const LONG_ENOUGH: Duration = Duration::from_secs(2);
+/// On a line as slow as this what breaks off would cost too much, and other partitions would wait too long.
+const TOO_LONG: Duration = Duration::from_secs(8);
 
 /// Connections without records set aside this part of the budget together, so that one with records can have more.
 const IDLE_SHARE: usize = 8;
@@ -58,18 +62,28 @@ impl Appetite {
     }
 
     /// Doubles after a response that filled half of its room, halves after one that left three quarters unused. What
-    /// is plenty grows only if the exchange took long.
+    /// is plenty grows only if the exchange took long, and a slow line is not asked for more than it brings in time.
     pub(super) fn note(&mut self, used: usize, reserved: usize, took: Duration) {
         self.needed = BYTES_FLOOR;
         self.set_fed(used > 0);
         if used >= reserved / 2 {
-            if self.wanted >= BYTES_PLENTY && took < LONG_EXCHANGE {
+            if took >= TOO_LONG {
+                self.wanted = (reserved / 2).max(BYTES_FLOOR);
+                return;
+            }
+            if took >= LONG_ENOUGH || (self.wanted >= BYTES_PLENTY && took < LONG_EXCHANGE) {
                 return;
             }
             self.wanted = self.wanted.saturating_mul(2).max(used).min(self.response_bytes_max.max(BYTES_FLOOR));
         } else if used < reserved / 4 {
             self.wanted = (self.wanted / 2).max(BYTES_FLOOR * 4);
         }
+    }
+
+    /// The connection was lost, and what was on its way with it: for what is asked again, a slow line has to bring less.
+    pub(super) fn lost(&mut self) {
+        self.wanted = BYTES_FLOOR;
+        self.set_fed(false);
     }
 
     /// It asks for nothing for a while.

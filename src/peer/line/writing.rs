@@ -7,24 +7,24 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use socket2::Socket;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
+use super::flow::Flow;
 use super::{Loss, Shared};
 use crate::peer::frame::Frame;
 use crate::peer::pace::Pace;
 use crate::peer::squeeze::Squeezer;
 use crate::peer::transport::BoxWriter;
 
-/// What is written together. Control that comes meanwhile waits for it.
-const TOGETHER_BYTES: usize = 128 << 10;
 /// Parts that one system call takes.
 const PARTS_MAX: usize = 64;
 /// A last word may take so long.
 const LAST_WORD_MAX: Duration = Duration::from_secs(1);
 
 /// Writes until the connection is over.
-pub(super) async fn run(mut writer: BoxWriter, shared: Arc<Shared>, pace: Arc<Pace>) {
+pub(super) async fn run(mut writer: BoxWriter, socket: Option<Socket>, shared: Arc<Shared>, pace: Arc<Pace>) {
     let leaving = shared.is_leaving.clone();
     let stopping = shared.tasks.token();
     let ended = tokio::select! {
@@ -32,7 +32,7 @@ pub(super) async fn run(mut writer: BoxWriter, shared: Arc<Shared>, pace: Arc<Pa
         () = leaving.cancelled() => None,
         // The daemon stops, and its sessions with it.
         () = stopping.cancelled() => None,
-        loss = write_all(&mut writer, &shared, &pace) => Some(loss),
+        loss = write_all(&mut writer, Flow::new(socket), &shared, &pace) => Some(loss),
     };
     if let Some(loss) = ended {
         return shared.leave(loss, None);
@@ -49,14 +49,14 @@ pub(super) async fn run(mut writer: BoxWriter, shared: Arc<Shared>, pace: Arc<Pa
     shared.leave(Loss::Closed, None);
 }
 
-async fn write_all(writer: &mut BoxWriter, shared: &Shared, pace: &Pace) -> Loss {
+async fn write_all(writer: &mut BoxWriter, mut flow: Flow, shared: &Shared, pace: &Pace) -> Loss {
     let mut squeezer = shared.limits.is_compressed.then(Squeezer::default);
     let mut frames = Vec::new();
     loop {
         let now = Instant::now();
         let held_until = pace.held_until(now);
         let is_bulk_held =
-            shared.with(|streams| streams.next_frames(TOGETHER_BYTES, held_until.is_none(), now, &mut frames));
+            shared.with(|streams| streams.next_frames(flow.together(), held_until.is_none(), now, &mut frames));
         if frames.is_empty() {
             match held_until.filter(|_| is_bulk_held) {
                 Some(until) => {
@@ -69,8 +69,9 @@ async fn write_all(writer: &mut BoxWriter, shared: &Shared, pace: &Pace) -> Loss
         let (mut parts, bytes) = encode(std::mem::take(&mut frames), squeezer.as_mut());
         pace.sent(bytes, now);
         shared.bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        let began = Instant::now();
         match timeout(shared.limits.silence_max, write(writer, &mut parts)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => flow.note(bytes, began.elapsed()),
             Ok(Err(error)) => return Loss::Io(error.to_string()),
             Err(_) => return Loss::Silence(shared.limits.silence_max),
         }

@@ -5,6 +5,9 @@ use tokio::time::Instant;
 use super::{OUTBOUND_BYTES_MAX, Ping, Streams};
 use crate::peer::frame::{Farewell, Frame, HEAD_BYTES, PAYLOAD_BYTES_MAX, StreamId};
 
+/// No payload is cut to less.
+const PAYLOAD_BYTES_LEAST: usize = 4 << 10;
+
 impl Streams {
     /// The next frames, about `bytes_max` together: notices, heartbeats and credits, then control, then bulk if it
     /// may go now. Streams of a class take turns, frame by frame. Returns whether bulk was held back.
@@ -16,6 +19,7 @@ impl Streams {
         frames: &mut Vec<Frame>,
     ) -> bool {
         let mut bytes = 0;
+        let payload_max = bytes_max.clamp(PAYLOAD_BYTES_LEAST, PAYLOAD_BYTES_MAX);
         if let Some(farewell) = self.farewell.take() {
             frames.push(Frame::Goodbye { farewell });
         }
@@ -45,7 +49,7 @@ impl Streams {
         while bytes < bytes_max
             && let Some(stream) = self.control_ready.pop_front()
         {
-            bytes += self.data_frame(stream, frames);
+            bytes += self.data_frame(stream, payload_max, frames);
         }
         if !is_bulk_allowed {
             return !self.bulk_ready.is_empty();
@@ -53,7 +57,7 @@ impl Streams {
         while bytes < bytes_max
             && let Some(stream) = self.bulk_ready.pop_front()
         {
-            bytes += self.data_frame(stream, frames);
+            bytes += self.data_frame(stream, payload_max, frames);
         }
         false
     }
@@ -64,13 +68,13 @@ impl Streams {
         (bytes > 0).then_some(Frame::Credit { stream, bytes })
     }
 
-    fn data_frame(&mut self, stream: StreamId, frames: &mut Vec<Frame>) -> usize {
+    fn data_frame(&mut self, stream: StreamId, payload_max: usize, frames: &mut Vec<Frame>) -> usize {
         let Some(entry) = self.entries.get_mut(&stream) else { return 0 };
         entry.is_ready = false;
         if !entry.can_send() {
             return 0;
         }
-        let (payload, is_last) = entry.next_payload(PAYLOAD_BYTES_MAX);
+        let (payload, is_last) = entry.next_payload(payload_max);
         let bytes = HEAD_BYTES + payload.len();
         frames.push(Frame::Data { stream, payload, is_last, is_compressed: false });
         if entry.queued_bytes < OUTBOUND_BYTES_MAX

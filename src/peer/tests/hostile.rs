@@ -28,6 +28,7 @@ fn dial(listener: Peers) -> Attack {
     let transport = Transport {
         reader: Box::new(reader),
         writer: Box::new(writer),
+        socket: None,
         peer: peer_name("onprem"),
         address: "attacker".to_owned(),
         binding,

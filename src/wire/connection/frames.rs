@@ -17,6 +17,9 @@ use crate::wire::WireError;
 const READ_BUFFER_BYTES: usize = 16 << 10;
 /// Waiting requests are written together up to this size.
 const WRITE_TOGETHER_BYTES: usize = 256 << 10;
+/// With so many bytes more of a response, everything that is waited for may take its time anew: a slow line is no dead
+/// one.
+const PROGRESS_BYTES: usize = 64 << 10;
 /// Parts handed to one system call.
 const PARTS_MAX: usize = 64;
 
@@ -96,13 +99,22 @@ async fn read_response<R: AsyncRead + Unpin>(
     let mut frame = buffers.take(length);
     frame.extend_from_slice(&correlation_id.to_be_bytes());
     let mut reader = reader.take(rest_bytes as u64);
+    let mut progress_at = PROGRESS_BYTES;
     while frame.len() < length {
+        if frame.len() >= progress_at {
+            progress_at = frame.len() + PROGRESS_BYTES;
+            shared.extend_deadlines();
+        }
         if frame.len() == frame.capacity() {
             Buffers::grow(&mut frame, length);
         }
         if reader.read_buf(&mut frame).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
+    }
+    if length > PROGRESS_BYTES {
+        // Those behind it could not come before.
+        shared.extend_deadlines();
     }
     Ok(shared.deliver(correlation_id, buffers.lend(frame)))
 }

@@ -154,6 +154,16 @@ impl Shared {
         }
     }
 
+    /// A response arrives, slowly: nothing is late while it does.
+    pub(super) fn extend_deadlines(&self) {
+        let earliest = Instant::now() + self.limits.request_timeout;
+        if let Waiting::Open(waiters) = &mut *lock(&self.waiting) {
+            for waiter in waiters.by_id.values_mut() {
+                waiter.deadline = waiter.deadline.max(earliest);
+            }
+        }
+    }
+
     /// From now on a response is handed on: deadlines stand still.
     pub(super) fn hold_deadlines(&self) {
         if let Waiting::Open(waiters) = &mut *lock(&self.waiting) {

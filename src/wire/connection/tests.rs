@@ -360,3 +360,38 @@ async fn a_version_with_a_field_too_many_is_not_used_again() {
     assert!(connection.is_closed());
     assert_eq!((newest, connection.version::<FetchRequest>().unwrap()), (18, 11));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_line_is_no_dead_one() {
+    let metadata = |bytes: usize| {
+        let broker = kafka_protocol::messages::metadata_response::MetadataResponseBroker::default();
+        let broker = broker.with_host(StrBytes::from_string("h".repeat(30_000)));
+        MetadataResponse::default().with_brokers(vec![broker; bytes / 30_000])
+    };
+    // One brings its response at 20 KB a second, the other one lets it drip.
+    for (piece, is_slow_only) in [(80_000, true), (1_000, false)] {
+        let (connection, mut broker) = connected(&brief()).await;
+        let pending = connection.start(&MetadataRequest::default(), 12).await.unwrap();
+        let behind = start(&connection, "behind").await;
+        let request = broker.next().await.unwrap();
+        let beating = broker.next().await.unwrap();
+        let bytes = request.response(&metadata(900_000));
+        let sending = async {
+            for piece in bytes.chunks(piece) {
+                if connection.is_closed() {
+                    return;
+                }
+                broker.send(piece).await;
+                tokio::time::sleep(Duration::from_secs(4)).await;
+            }
+            broker.answer(&beating, &beat(6)).await;
+        };
+        let (response, behind, ()) = tokio::join!(pending, behind, sending);
+        if is_slow_only {
+            assert_eq!(response.unwrap(), metadata(900_000));
+            assert_eq!(behind.unwrap().error_code, 6);
+        } else {
+            assert!(matches!(response.unwrap_err(), WireError::Timeout { .. }));
+        }
+    }
+}

@@ -45,11 +45,16 @@ fn keys(folder: &Path, name: &str) -> (String, String) {
 
 /// The files of both sides: in the cloud, on the premises. The peer may read the topics and groups that begin so.
 fn sides(on: &Shared, name: &str) -> Sides {
+    sides_with(on, name, 0)
+}
+
+/// The same with a line of so many bytes a second.
+fn sides_with(on: &Shared, name: &str, rate: u64) -> Sides {
     let folder = scratch("peers");
     let (of_cloud, cloud) = keys(&folder, "cloud");
     let (of_onprem, onprem) = keys(&folder, "onprem");
     let ports = [free_port(), free_port()];
-    let line = Line::start(&ports);
+    let line = Line::start(&ports, rate);
     let in_cloud = |port: u16| {
         Config::new(name, on.source, on.target)
             .cluster("source", &[("via".into(), "onprem".into())])

@@ -188,3 +188,20 @@ fn each_code_has_a_row_and_an_unknown_one_is_told() {
     assert!([71, 106, 100, 103].iter().all(|code| session_verdict(*code) == SessionVerdict::OutOfStep));
     assert!([-1, 35, 89, 999].iter().all(|code| session_verdict(*code) == SessionVerdict::Failed));
 }
+
+#[tokio::test]
+async fn a_slow_line_is_asked_for_what_it_brings_in_time() {
+    let mut appetite = Appetite::new(ByteBudget::new(64 << 20), Arc::default(), 16 << 20);
+    // 500 KB a second.
+    let took = |bytes: usize| Duration::from_millis(u64::try_from(bytes / 500).unwrap());
+    for _ in 0..20 {
+        let reserved = appetite.reserve(None).await.bytes();
+        appetite.note(reserved, reserved, took(reserved));
+    }
+    assert_eq!(appetite.reserve(None).await.bytes(), 1 << 20, "more would take longer than two seconds");
+    // It becomes slower still.
+    appetite.note(1 << 20, 1 << 20, Duration::from_secs(10));
+    assert_eq!(appetite.reserve(None).await.bytes(), 512 << 10);
+    appetite.lost();
+    assert_eq!(appetite.reserve(None).await.bytes(), 64 << 10, "what broke off is not asked for again as it was");
+}

@@ -9,7 +9,7 @@ use crate::judge::Judge;
 use crate::workload::{Kind, Workload};
 
 use super::super::{chance, finish, rounds, shared, wait_for_growth};
-use super::sides;
+use super::{sides, sides_with};
 
 /// Longer than a silent connection is believed in.
 const FROZEN_FOR: Duration = Duration::from_secs(20);
@@ -102,4 +102,24 @@ fn whatever_the_line_does_everything_arrives_once() {
     finish(&Judge::new(on.source, on.target, &[name]), &mut cloud);
     onprem.stop();
     assert!(sides.line.bytes() > 0);
+}
+
+/// A line that takes longer for the least that is fetched at a time than a request may take.
+#[test]
+#[ignore = "needs real Kafka: run with -- --ignored"]
+fn a_slow_line_brings_everything_too() {
+    let name = "peers-slow";
+    let on = shared();
+    on.source.admin().create_topic(name, 4, &[]);
+    let client = vec![("batch.size".to_owned(), "20000".to_owned())];
+    Workload { value_bytes: 2_000, client, ..Workload::new(&on.source.bootstrap(), name, 4) }.write(1_000);
+    let logged = on.source.log_bytes(name);
+    let sides = sides_with(&on, name, 30_000);
+    let mut onprem = Daemon::start("peers-slow-onprem", &sides.onprem);
+    let mut cloud = Daemon::start("peers-slow-cloud", &sides.cloud);
+    finish(&Judge::new(on.source, on.target, &[name]), &mut cloud);
+    onprem.stop();
+    let passed = sides.line.bytes();
+    eprintln!("{passed} bytes passed for {logged} bytes of log");
+    assert!(passed < logged * 3 / 2, "{passed} bytes passed for {logged} bytes of log");
 }

@@ -106,7 +106,13 @@ pub(super) static USED: [Row; 18] = [
         "whether the broker's certificate must carry the name that was dialled",
     ),
     row("client.id", "string", "`causeway`", "not empty", "shows up in the brokers' logs and quotas"),
-    row("request.timeout.ms", "integer", "`30000`", "1000 to 300000", "limit for one request, in milliseconds"),
+    row(
+        "request.timeout.ms",
+        "integer",
+        "`30000`",
+        "1000 to 300000",
+        "limit for one request, in milliseconds; anew with each 64 KiB of an answer",
+    ),
     row(
         "socket.connection.setup.timeout.ms",
         "integer",

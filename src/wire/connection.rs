@@ -111,8 +111,8 @@ impl Connection {
         Ok(self.pending::<R>(receiver, version))
     }
 
-    /// The same for a response that is handed on, not looked into, while it still arrives. Responses behind it wait until
-    /// it is taken.
+    /// The same for a response that is handed on, not looked into, while it still arrives. Responses behind it wait
+    /// until it is taken.
     pub async fn start_in_parts<R: Request>(&self, request: &R, version: i16) -> Result<Parts, WireError> {
         let (sender, rest) = mpsc::channel(parts::WAITING_MAX);
         let receiver = self.handle.line.put_in_parts(request, version, sender).await?;

@@ -160,7 +160,7 @@ impl Shared {
             let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
             let begin = free_at.map_or(now, |at| at.max(now));
-            *free_at.insert(begin + Duration::from_secs_f64(bytes as f64 / self.rate as f64))
+            *free_at.insert(begin + Duration::from_nanos(bytes as u64 * 1_000_000_000 / self.rate))
         };
         std::thread::sleep(until.saturating_duration_since(Instant::now()));
     }

@@ -80,7 +80,7 @@ impl Appetite {
         }
     }
 
-    /// The connection was lost, and what was on its way with it: for what is asked again, a slow line has to bring less.
+    /// The connection was lost, and what was on its way with it: a slow line is asked for less of it.
     pub(super) fn lost(&mut self) {
         self.wanted = BYTES_FLOOR;
         self.set_fed(false);

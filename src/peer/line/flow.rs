@@ -77,7 +77,7 @@ mod tests {
         let mut flow = Flow::new(None);
         // Three megabytes a second take their time.
         for _ in 0..100 {
-            flow.note(flow.together(), Duration::from_secs_f64(flow.together() as f64 / 3e6));
+            flow.note(flow.together(), Duration::from_secs(1) * u32::try_from(flow.together()).unwrap() / 3_000_000);
         }
         assert_eq!(flow.together(), 64 << 10);
         // Ten kilobytes a second: no less than is worth a record.

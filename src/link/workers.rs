@@ -4,27 +4,31 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::{DRAIN_LIMIT, Leases, Link};
-use crate::cluster::ClusterError;
 use crate::mirror::loops::SourceProducers;
 use crate::mirror::{self, Assignment, Farewell, Mirror, OffsetsMode};
 use crate::store::{Lease, LinkRecord, LinkState, StartAt, TopicRecord, TopicState};
 use crate::tasks::TaskGroup;
 use crate::types::{PartitionIndex, TopicName, TopicPartition};
 
-/// How long one attempt to reach both clusters may take before the link looks at its leases again.
+/// How long one attempt to reach a cluster may take before the link looks at its leases again.
 const REACH_LIMIT: Duration = Duration::from_secs(10);
 
 /// The data path of a link, once it could be started.
 pub(super) struct Workers {
     link: Arc<Link>,
     mirror: Option<(Mirror, LinkRecord)>,
+    /// What was read of the links at the source, and to which target they lead back. It outlives an attempt to start:
+    /// over a slow line the state topics there take longer than one, and whoever began anew each time would never end.
+    loops: Option<(String, SourceProducers)>,
     tasks: TaskGroup,
 }
 
 impl Workers {
     pub(super) fn new(link: Arc<Link>) -> Self {
-        Self { link, mirror: None, tasks: TaskGroup::new() }
+        Self { link, mirror: None, loops: None, tasks: TaskGroup::new() }
     }
 
     /// Starts what should run here and does not, stops what runs here and should not.
@@ -96,16 +100,32 @@ impl Workers {
 
     /// Opens the data path, once both clusters were reached and the producer ids of opposite links are known.
     async fn open(&mut self, record: &LinkRecord) {
-        let opened = tokio::time::timeout(REACH_LIMIT, self.link.open_mirror(record, &self.tasks)).await;
-        let problem = match opened {
-            Ok(Ok(mirror)) => {
-                self.mirror = Some((mirror, record.clone()));
-                None
-            }
-            Ok(Err(error)) => Some(format!("link {} can't start: {error}", self.link.name())),
-            Err(_) => Some(format!("link {} can't start: source or target do not answer", self.link.name())),
-        };
+        let problem = self.try_to_open(record).await.err();
+        let problem = problem.map(|problem| format!("link {} can't start: {problem}", self.link.name()));
         self.link.show_problem("start", problem);
+    }
+
+    async fn try_to_open(&mut self, record: &LinkRecord) -> Result<(), String> {
+        let loops = self.loops_to(&record.target_cluster_id);
+        match timeout(REACH_LIMIT, loops.read()).await {
+            Ok(read) => read.map_err(|error| error.to_string())?,
+            Err(_) => return Err(slow_reading(loops.bytes_read())),
+        }
+        let opening = timeout(REACH_LIMIT, self.link.open_mirror(record, loops, &self.tasks)).await;
+        let mirror = opening.map_err(|_| "the target does not answer".to_owned())?;
+        self.mirror = Some((mirror, record.clone()));
+        Ok(())
+    }
+
+    fn loops_to(&mut self, target_cluster_id: &str) -> SourceProducers {
+        if let Some((target, loops)) = &self.loops
+            && target == target_cluster_id
+        {
+            return loops.clone();
+        }
+        let loops = SourceProducers::new(self.link.parts.source.clone(), target_cluster_id.to_owned());
+        self.loops = Some((target_cluster_id.to_owned(), loops.clone()));
+        loops
     }
 
     pub(super) async fn close(&mut self) {
@@ -122,9 +142,7 @@ impl Link {
         record.state == LinkState::Paused || topic.is_some_and(|topic| topic.state == TopicState::Paused)
     }
 
-    async fn open_mirror(&self, record: &LinkRecord, tasks: &TaskGroup) -> Result<Mirror, ClusterError> {
-        let loops = SourceProducers::new(self.parts.source.clone(), record.target_cluster_id.clone());
-        loops.read().await?;
+    async fn open_mirror(&self, record: &LinkRecord, loops: SourceProducers, tasks: &TaskGroup) -> Mirror {
         let mut settings = self.settings.mirror.clone();
         if let Some(expiration) = self.parts.target.producer_expiration().await {
             settings.producer_expiration = expiration;
@@ -139,7 +157,15 @@ impl Link {
             registry: self.parts.registry.clone(),
             metrics: self.parts.metrics.clone(),
         };
-        Ok(Mirror::new(settings, parts, tasks))
+        Mirror::new(settings, parts, tasks)
+    }
+}
+
+/// Why a link waits whose source has not told everything about opposite links yet.
+fn slow_reading(bytes: u64) -> String {
+    match bytes {
+        0 => "the source does not answer".to_owned(),
+        _ => format!("the state topics on the source are still being read, {bytes} bytes so far"),
     }
 }
 

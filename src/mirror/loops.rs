@@ -24,6 +24,7 @@ mod states;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -49,6 +50,7 @@ pub struct SourceProducers {
     known: Arc<Known>,
     origins: Arc<Origins>,
     rounds: Arc<Rounds>,
+    bytes_read: Arc<AtomicU64>,
 }
 
 impl SourceProducers {
@@ -62,16 +64,24 @@ impl SourceProducers {
         let known = Arc::new(Known::default());
         let origins = Arc::new(Origins::default());
         let reader = Arc::new(Reader::new(source, target_cluster_id, Arc::clone(&known), Arc::clone(&origins)));
+        let bytes_read = reader.bytes_read();
         let rounds = Rounds::new(move || {
             let reader = Arc::clone(&reader);
             Box::pin(async move { reader.read_on().await })
         });
-        Self { known, origins, rounds: Arc::new(rounds) }
+        Self { known, origins, rounds: Arc::new(rounds), bytes_read }
     }
 
-    /// Reads the state topics on the source to their end. A link must not start before this succeeded.
+    /// Reads the state topics on the source to their end. A link must not start before this succeeded. Whoever gives
+    /// up waiting and asks again goes on with the same read.
     pub async fn read(&self) -> Result<(), ClusterError> {
         self.rounds.round().await
+    }
+
+    /// Bytes of state topics that were read so far.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
     }
 
     /// Whether the producer id belongs to a link from our target, where that is known. No producer id (-1): no link.

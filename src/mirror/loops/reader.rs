@@ -10,6 +10,7 @@
 //! any group's state topic, hold up every link.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::stream::{self, StreamExt};
@@ -36,6 +37,7 @@ pub(super) struct Reader<S> {
     known: Arc<Known>,
     origins: Arc<Origins>,
     positions: Mutex<BTreeMap<TopicPartition, Position>>,
+    bytes_read: Arc<AtomicU64>,
 }
 
 /// How far a partition was read. Another topic id is another log.
@@ -47,7 +49,12 @@ struct Position {
 
 impl<S: States> Reader<S> {
     pub(super) fn new(states: S, target_cluster_id: String, known: Arc<Known>, origins: Arc<Origins>) -> Self {
-        Self { states, target_cluster_id, known, origins, positions: Mutex::default() }
+        Self { states, target_cluster_id, known, origins, positions: Mutex::default(), bytes_read: Arc::default() }
+    }
+
+    /// Counts the bytes of records that were read.
+    pub(super) fn bytes_read(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.bytes_read)
     }
 
     /// Reads all state topics from where they were read to before, up to their high watermarks of now.
@@ -104,6 +111,7 @@ impl<S: States> Reader<S> {
                 }
                 Err(error) => return Err(error),
             };
+            self.bytes_read.fetch_add(fetched.records.len() as u64, Ordering::Relaxed);
             let last_stable = fetched.last_stable;
             let reached = self.take(partition, next, fetched, source_cluster_id)?;
             if reached > next {

@@ -12,8 +12,8 @@ use crate::wire::WireError;
 /// Topics with this prefix are state topics, of whichever group of daemons.
 const PREFIX: &str = "__causeway.";
 
-/// Bytes to ask for at once.
-const READ_BYTES: usize = 1 << 20;
+/// Bytes to ask for at once: what is lost with a connection over a slow line, for each of the partitions read at once.
+const READ_BYTES: usize = 128 << 10;
 
 /// Offsets by partition.
 pub(super) type Offsets = BTreeMap<TopicPartition, i64>;

@@ -19,6 +19,8 @@ struct Fake(Arc<Inner>);
 struct Inner {
     logs: Mutex<BTreeMap<TopicPartition, Log>>,
     reads: AtomicUsize,
+    /// How long a fetch takes.
+    pause: Duration,
 }
 
 #[derive(Default)]
@@ -91,6 +93,7 @@ impl States for Fake {
         from: i64,
         isolation: Isolation,
     ) -> Result<FetchedOnce, ClusterError> {
+        tokio::time::sleep(self.0.pause).await;
         let logs = self.0.logs.lock().unwrap();
         let log = &logs[partition];
         if from < log.start {
@@ -186,6 +189,24 @@ async fn an_abandoned_read_does_not_block_the_next() {
         assert!(futures::poll!(abandoned.as_mut()).is_pending());
     }
     assert!(producers.is_from_target(7).await.unwrap());
+}
+
+/// Over a slow line a read takes longer than anybody waits at a time.
+#[tokio::test(start_paused = true)]
+async fn a_read_that_was_given_up_goes_on_for_the_next_who_asks() {
+    let fake = Fake(Arc::new(Inner { pause: Duration::from_secs(6), ..Inner::default() }));
+    for id in 100..106 {
+        fake.append_link(&partition("__causeway.a", 0), "T", "S", id);
+    }
+    let producers = producers(&fake);
+    let patience = Duration::from_secs(5);
+    let mut attempts = 1;
+    while tokio::time::timeout(patience, producers.read()).await.is_err() {
+        attempts += 1;
+        assert!(attempts < 10, "{} bytes were read", producers.bytes_read());
+    }
+    let bytes: usize = fake.0.logs.lock().unwrap().values().flat_map(|log| &log.batches).map(Bytes::len).sum();
+    assert_eq!((producers.known(105), producers.bytes_read()), (Some(true), bytes as u64));
 }
 
 /// Nobody waits for what may never end; only who must know what a link stored does.

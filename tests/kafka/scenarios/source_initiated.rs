@@ -9,6 +9,7 @@ use std::path::Path;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use sha2::{Digest, Sha256};
 
+use crate::broker::Cluster;
 use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::judge::Judge;
@@ -45,25 +46,25 @@ fn keys(folder: &Path, name: &str) -> (String, String) {
 
 /// The files of both sides: in the cloud, on the premises. The peer may read the topics and groups that begin so.
 fn sides(on: &Shared, name: &str) -> Sides {
-    sides_with(on, name, 0)
+    sides_with((on.source, on.target), name, 0)
 }
 
-/// The same with a line of so many bytes a second.
-fn sides_with(on: &Shared, name: &str, rate: u64) -> Sides {
+/// The same between these two, with a line of so many bytes a second.
+fn sides_with((source, target): (&Cluster, &Cluster), name: &str, rate: u64) -> Sides {
     let folder = scratch("peers");
     let (of_cloud, cloud) = keys(&folder, "cloud");
     let (of_onprem, onprem) = keys(&folder, "onprem");
     let ports = [free_port(), free_port()];
     let line = Line::start(&ports, rate);
     let in_cloud = |port: u16| {
-        Config::new(name, on.source, on.target)
+        Config::new(name, source, target)
             .cluster("source", &[("via".into(), "onprem".into())])
             .matching(".*")
             .groups(&["match = '.*'"])
             .tail(&format!("{of_cloud}listen = \"127.0.0.1:{port}\"\n[peer.onprem]\nidentity = \"{onprem}\"\n"))
     };
     let on_premises = Config::bare(&format!("{name}-onprem"))
-        .cluster("source", &[("bootstrap.servers".into(), on.source.bootstrap())])
+        .cluster("source", &[("bootstrap.servers".into(), source.bootstrap())])
         .tail(&format!(
             "{of_onprem}[peer.cloud]\nconnect = [\"127.0.0.1:{}\"]\nidentity = \"{cloud}\"\n\
              expose = {{ cluster = \"source\", topics = [\"{name}.*\"], groups = [\"{name}.*\"] }}\n",

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use rand::RngExt;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
+use crate::broker::{Cluster, Options};
 use crate::daemon::Daemon;
+use crate::jars::{KAFKA_3, KAFKA_4};
 use crate::judge::Judge;
 use crate::workload::{Kind, Workload};
 
-use super::super::{chance, finish, rounds, shared, wait_for_growth};
+use super::super::{RECOVERY, chance, finish, rounds, shared, wait_for_growth};
 use super::{sides, sides_with};
 
 /// Longer than a silent connection is believed in.
@@ -104,22 +108,41 @@ fn whatever_the_line_does_everything_arrives_once() {
     assert!(sides.line.bytes() > 0);
 }
 
-/// A line that takes longer for the least that is fetched at a time than a request may take.
+/// A line that takes longer for the least that is fetched at a time than a request may take, and longer for what other
+/// daemons stored at the source than one attempt to start.
 #[test]
 #[ignore = "needs real Kafka: run with -- --ignored"]
 fn a_slow_line_brings_everything_too() {
     let name = "peers-slow";
-    let on = shared();
-    on.source.admin().create_topic(name, 4, &[]);
+    // Their own: what the line carries is counted, and of the shared source's state topics nobody knows the size.
+    let source = Cluster::start(Options::new(KAFKA_3));
+    let target = Cluster::start(Options::new(KAFKA_4));
+    let others = "__causeway.others";
+    source.admin().create_topic(others, 2, &[]);
+    write_state_of_others(&source, others, 500);
+    source.admin().create_topic(name, 4, &[]);
     let client = vec![("batch.size".to_owned(), "20000".to_owned())];
-    Workload { value_bytes: 2_000, client, ..Workload::new(&on.source.bootstrap(), name, 4) }.write(1_000);
-    let logged = on.source.log_bytes(name);
-    let sides = sides_with(&on, name, 30_000);
+    Workload { value_bytes: 2_000, client, ..Workload::new(&source.bootstrap(), name, 4) }.write(1_000);
+    let logged = source.log_bytes(name) + source.log_bytes(others);
+    let sides = sides_with((&source, &target), name, 30_000);
     let mut onprem = Daemon::start("peers-slow-onprem", &sides.onprem);
     let mut cloud = Daemon::start("peers-slow-cloud", &sides.cloud);
-    finish(&Judge::new(on.source, on.target, &[name]), &mut cloud);
+    finish(&Judge::new(&source, &target, &[name]), &mut cloud);
     onprem.stop();
     let passed = sides.line.bytes();
     eprintln!("{passed} bytes passed for {logged} bytes of log");
     assert!(passed < logged * 3 / 2, "{passed} bytes passed for {logged} bytes of log");
+}
+
+/// What another group of daemons would have stored of itself, of about 1 KB each.
+fn write_state_of_others(source: &Cluster, topic: &str, records: usize) {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", source.bootstrap());
+    let producer: BaseProducer = client.create().expect("a producer");
+    for number in 0..records {
+        let key = format!("{{\"type\":\"daemon\",\"id\":\"other-{number}\"}}");
+        let value = format!("{{\"v\":1,\"padding\":\"{}\"}}", "x".repeat(1_000));
+        producer.send(BaseRecord::to(topic).key(&key).payload(&value)).expect("room for it");
+    }
+    producer.flush(RECOVERY).expect("a source that takes it");
 }

@@ -20,9 +20,10 @@ const REACH_LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Workers {
     link: Arc<Link>,
     mirror: Option<(Mirror, LinkRecord)>,
-    /// What was read of the links at the source, and to which target they lead back. It outlives an attempt to start:
-    /// over a slow line the state topics there take longer than one, and whoever began anew each time would never end.
-    loops: Option<(String, SourceProducers)>,
+    /// What was read of the links at the source. It outlives an attempt to start: over a slow line the state topics
+    /// there take longer than one, and whoever began anew each time would never end. A link's record never names
+    /// another target than its first one.
+    loops: Option<SourceProducers>,
     tasks: TaskGroup,
 }
 
@@ -106,26 +107,20 @@ impl Workers {
     }
 
     async fn try_to_open(&mut self, record: &LinkRecord) -> Result<(), String> {
-        let loops = self.loops_to(&record.target_cluster_id);
-        match timeout(REACH_LIMIT, loops.read()).await {
-            Ok(read) => read.map_err(|error| error.to_string())?,
-            Err(_) => return Err(slow_reading(loops.bytes_read())),
-        }
+        let source = &self.link.parts.source;
+        let loops = self
+            .loops
+            .get_or_insert_with(|| SourceProducers::new(source.clone(), record.target_cluster_id.clone()))
+            .clone();
+        let read = timeout(REACH_LIMIT, loops.read()).await.map_err(|_| {
+            let bytes = loops.bytes_read();
+            format!("the source has not told all of its state topics yet, {bytes} bytes so far")
+        })?;
+        read.map_err(|error| error.to_string())?;
         let opening = timeout(REACH_LIMIT, self.link.open_mirror(record, loops, &self.tasks)).await;
         let mirror = opening.map_err(|_| "the target does not answer".to_owned())?;
         self.mirror = Some((mirror, record.clone()));
         Ok(())
-    }
-
-    fn loops_to(&mut self, target_cluster_id: &str) -> SourceProducers {
-        if let Some((target, loops)) = &self.loops
-            && target == target_cluster_id
-        {
-            return loops.clone();
-        }
-        let loops = SourceProducers::new(self.link.parts.source.clone(), target_cluster_id.to_owned());
-        self.loops = Some((target_cluster_id.to_owned(), loops.clone()));
-        loops
     }
 
     pub(super) async fn close(&mut self) {
@@ -158,14 +153,6 @@ impl Link {
             metrics: self.parts.metrics.clone(),
         };
         Mirror::new(settings, parts, tasks)
-    }
-}
-
-/// Why a link waits whose source has not told everything about opposite links yet.
-fn slow_reading(bytes: u64) -> String {
-    match bytes {
-        0 => "the source does not answer".to_owned(),
-        _ => format!("the state topics on the source are still being read, {bytes} bytes so far"),
     }
 }
 

@@ -10,7 +10,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -66,10 +65,7 @@ async fn shake_hands(
     from: SocketAddr,
 ) -> Result<(), PeerError> {
     let address = from.to_string();
-    tcp::set_options(&stream, directory.limits.silence_max)
-        .map_err(|error| PeerError::Connect { address: address.clone(), reason: error.to_string() })?;
-    let socket = SockRef::from(&stream)
-        .try_clone()
+    let socket = tcp::set_options(&stream, directory.limits.silence_max)
         .map_err(|error| PeerError::Connect { address: address.clone(), reason: error.to_string() })?;
     let transport = tls.accept(&address, stream).await?;
     hello(directory, Transport { socket: Some(socket), ..transport }).await

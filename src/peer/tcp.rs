@@ -53,11 +53,10 @@ impl Connect for TcpConnect {
                 (None, None) => TcpStream::connect((target.address.host.as_str(), target.address.port)).await,
             }
             .map_err(failed)?;
-            set_options(&stream, self.silence_max).map_err(failed)?;
+            let socket = set_options(&stream, self.silence_max).map_err(failed)?;
             if let Some(proxy) = &peer.proxy {
                 proxy::ask(&mut stream, proxy, &target.address).await?;
             }
-            let socket = SockRef::from(&stream).try_clone().map_err(failed)?;
             let transport = self.tls.connect(&peer.name, &target.address.to_string(), stream).await?;
             Ok(Transport { socket: Some(socket), ..transport })
         })
@@ -68,8 +67,8 @@ fn refuse(address: &Address, error: &std::io::Error) -> PeerError {
     PeerError::Connect { address: address.to_string(), reason: error.to_string() }
 }
 
-/// Options of every connection between daemons.
-pub(super) fn set_options(stream: &TcpStream, silence_max: Duration) -> std::io::Result<()> {
+/// Options of every connection between daemons. Returns the socket, for what follows the line later.
+pub(super) fn set_options(stream: &TcpStream, silence_max: Duration) -> std::io::Result<Socket> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new().with_time(silence_max).with_interval(silence_max / 3);
@@ -82,7 +81,7 @@ pub(super) fn set_options(stream: &TcpStream, silence_max: Duration) -> std::io:
             tracing::debug!(%error, "no bbr for this connection");
         }
     }
-    Ok(())
+    socket.try_clone()
 }
 
 /// What the system may hold of bytes that it has not sent yet. Little, so that control overtakes bulk in our own queue

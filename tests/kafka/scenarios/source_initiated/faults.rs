@@ -145,4 +145,5 @@ fn write_state_of_others(source: &Cluster, topic: &str, records: usize) {
         producer.send(BaseRecord::to(topic).key(&key).payload(&value)).expect("room for it");
     }
     producer.flush(RECOVERY).expect("a source that takes it");
+    assert!(source.log_bytes(topic) > records as u64 * 1_000, "all of it is there");
 }
